@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// All tensors of one network in two flat allocations: parameters (with a third for their gradients)
+// and buffers. Reducing gradients, the optimiser's step, averaging, broadcasting, checksums and
+// checkpoints are each one operation over a flat range, and a rank's share of any is a sub-range.
+//
+// A network declares its tensors while it is built and keeps the handles; allocate() then makes
+// every handle a view into the flat memory.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/sample_rng.h"
+
+namespace galette {
+
+/// How a tensor starts: normal(0, stddev) plus mean; stddev 0 gives a constant.
+struct Init {
+  double stddev = 0;
+  double mean = 0;
+  static Init normal(double stddev = 1) { return {stddev, 0}; }
+  static Init constant(double value) { return {0, value}; }
+};
+
+/// One named tensor of an arena; `offset` and `size` are elements of its flat allocation.
+struct ArenaEntry {
+  std::string name;
+  std::vector<int64_t> shape;
+  int64_t offset = 0;
+  int64_t size = 0;
+  Init init;
+  at::Tensor tensor;  ///< the handle that the network holds
+  at::Tensor value;   ///< given start value of a designed buffer (a filter, say), or undefined
+};
+
+class ParameterArena {
+ public:
+  /// `options`: element type (float32 or float64) and device of every tensor.
+  explicit ParameterArena(at::TensorOptions options) : options_(options) {}
+  ParameterArena(const ParameterArena&) = delete;
+  ParameterArena& operator=(const ParameterArena&) = delete;
+
+  // --- Declaring, until allocate() ---
+  at::Tensor add_parameter(const std::string& name, std::vector<int64_t> shape, Init init);
+  at::Tensor add_buffer(const std::string& name, std::vector<int64_t> shape, Init init);
+  at::Tensor add_buffer(const std::string& name, const at::Tensor& value);
+  /// Makes the flat allocations and turns all handles into views of them. Values are undefined
+  /// until initialize() or a load.
+  void allocate();
+
+  // --- Values ---
+  /// Draws every tensor from its own stream (init, network, name), so a tensor's start depends on
+  /// nothing but the seed and its name.
+  void initialize(const SampleRng& rng, uint16_t network);
+  const std::vector<ArenaEntry>& parameters() const { return parameters_; }
+  const std::vector<ArenaEntry>& buffers() const { return buffers_; }
+  /// The tensor of a parameter or buffer; undefined when there is none of that name.
+  at::Tensor find(const std::string& name) const;
+  at::Tensor flat_parameters() const { return flat_parameters_; }
+  at::Tensor flat_buffers() const { return flat_buffers_; }
+  at::TensorOptions options() const { return options_; }
+
+  // --- Gradients ---
+  /// Allocates the flat gradient, binds each parameter's grad to its slice, and marks a parameter
+  /// whenever a backward pass reaches it. Call once, on networks that are trained.
+  void enable_gradients();
+  at::Tensor flat_gradients() const { return flat_gradients_; }
+  void set_requires_grad(bool value);
+  /// Zeroes the gradients and forgets which parameters were reached.
+  void clear_gradients();
+  /// reached()[i] is 1 when parameter i got a gradient since clear_gradients(): uint8 on the CPU.
+  /// A parameter that no loss reached is left alone by the optimiser; absent is not zero.
+  at::Tensor reached() const { return reached_; }
+
+ private:
+  at::Tensor declare(std::vector<ArenaEntry>& entries, const std::string& name,
+                     std::vector<int64_t> shape, Init init);
+
+  at::TensorOptions options_;
+  std::vector<ArenaEntry> parameters_;
+  std::vector<ArenaEntry> buffers_;
+  at::Tensor flat_parameters_, flat_buffers_, flat_gradients_, reached_;
+};
+
+}  // namespace galette

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Collective operations on tensors among the ranks of a run. One implementation moves host memory
+// over MPI; another may move device memory over NCCL. All calls are collective: every rank makes the
+// same calls in the same order with equal sizes. Tensors must be contiguous and on the device that
+// the implementation serves. On a device, a call is ordered after the work queued before it on the
+// current stream, and later work on that stream sees its result.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <string>
+
+namespace galette {
+
+enum class ReduceOp { sum, min, max };
+
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+
+  /// In place, over all ranks. float32, float64, int32, int64, uint8.
+  virtual void all_reduce(at::Tensor values, ReduceOp op) = 0;
+  /// `input` has size()*n elements, `output` n: rank r receives elements [r*n, (r+1)*n) of the sum.
+  virtual void reduce_scatter(const at::Tensor& input, at::Tensor output) = 0;
+  /// `input` has n elements, `output` size()*n: the inputs of all ranks in rank order.
+  virtual void all_gather(const at::Tensor& input, at::Tensor output) = 0;
+  /// In place, from `root` to all.
+  virtual void broadcast(at::Tensor values, int root) = 0;
+  virtual void barrier() = 0;
+
+  /// A string from `root`, on all ranks.
+  virtual std::string broadcast(const std::string& text, int root) = 0;
+
+  // Scalars, on top of the above.
+  double sum(double value);
+  double max(double value);
+  /// True when any (or every) rank says so.
+  bool any(bool value);
+  bool all(bool value);
+  /// Whether all ranks hold the same bytes.
+  bool agree(uint64_t digest);
+};
+
+
+}  // namespace galette
