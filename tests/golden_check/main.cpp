@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// galette_golden [--cases=GLOB,…] FILE…
+// Runs Galette's code on stored inputs and compares with stored outputs, in float32 and float64.
+// Exits with 1 on any difference and on any file or selected case that it does not know.
+#include <fmt/format.h>
+#include <fnmatch.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "golden.h"
+
+namespace galette::golden {
+namespace {
+
+struct Selection {
+  std::vector<std::string> globs;
+  std::vector<std::string> types{"float32", "float64"};
+
+  bool includes(const std::string& name) const {
+    return globs.empty() || std::any_of(globs.begin(), globs.end(), [&](const std::string& glob) {
+             return fnmatch(glob.c_str(), name.c_str(), 0) == 0;
+           });
+  }
+};
+
+std::vector<Section> all_sections() {
+  return {creps_generator_section(),  discriminator_section(), loss_phases_section(),
+          optimizer_ema_section(),    infinite_sampler_section(), ops_bias_act_section(),
+          ops_upfirdn2d_section()};
+}
+
+void run_case(const Section& section, const io::H5File& file, const std::string& name,
+              const Selection& selection, Report& report) {
+  for (const std::string& type : selection.types) {
+    try {
+      const Case c(file, name, type == "float32" ? at::kFloat : at::kDouble, report);
+      if (!section.run(c)) report.failure(file.path(), name, "is a case that this program does not know");
+    } catch (const std::exception& error) {
+      report.failure(file.path(), name, fmt::format("{}: {}", type, error.what()));
+    }
+  }
+}
+
+void run_file(const std::string& path, const Selection& selection, Report& report) {
+  const io::H5File file = io::H5File::open(path);
+  const std::string kind = file.has_attribute("/", "kind") ? file.string_attribute("/", "kind") : "";
+  const std::vector<Section> sections = all_sections();
+  const auto section = std::find_if(sections.begin(), sections.end(),
+                                    [&](const Section& s) { return s.kind == kind; });
+  if (section == sections.end()) {
+    report.failure(path, "-", fmt::format("is of kind '{}', which this program does not know", kind));
+    return;
+  }
+  int selected = 0;
+  for (const std::string& name : section->cases(file)) {
+    if (!selection.includes(name)) continue;
+    ++selected;
+    run_case(*section, file, name, selection, report);
+  }
+  if (selected == 0) report.failure(path, "-", "has no case that --cases selects");
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Compares Galette with stored reference values");
+  Selection selection;
+  std::vector<std::string> files;
+  app.add_option("--cases", selection.globs, "only cases that match one of these globs")->delimiter(',');
+  app.add_option("--types", selection.types, "float32, float64")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"float32", "float64"}));
+  app.add_option("files", files, "golden files")->required();
+  CLI11_PARSE(app, argc, argv);
+
+  Report report;
+  for (const std::string& path : files) {
+    try {
+      run_file(path, selection, report);
+    } catch (const std::exception& error) {
+      report.failure(path, "-", error.what());
+    }
+  }
+  fmt::print("{} passed, {} failed\n", report.passed(), report.failed());
+  return report.failed() == 0 && report.passed() > 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace galette::golden
+
+int main(int argc, char** argv) { return galette::golden::run(argc, argv); }
