@@ -5,11 +5,7 @@
 
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define GALETTE_HOST_DEVICE __host__ __device__
-#else
-#define GALETTE_HOST_DEVICE
-#endif
+#include "kernels/host_device.h"
 
 namespace galette {
 
@@ -18,8 +14,8 @@ struct PhiloxBlock {
 };
 
 /// Ten rounds on counter (c0, c1, c2, c3) under key (k0, k1).
-GALETTE_HOST_DEVICE inline PhiloxBlock philox4x32(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3,
-                                                  uint32_t k0, uint32_t k1) {
+GALETTE_HOST_DEVICE inline PhiloxBlock philox4x32(uint32_t c0, uint32_t c1, uint32_t c2,
+                                                  uint32_t c3, uint32_t k0, uint32_t k1) {
   for (int round = 0; round < 10; ++round) {
     const uint64_t p0 = uint64_t{0xD2511F53u} * c0;
     const uint64_t p1 = uint64_t{0xCD9E8D57u} * c2;

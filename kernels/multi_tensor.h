@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// The optimiser's work on flat ranges of a parameter arena, one pass over memory each. All tensors
+// are one-dimensional and contiguous, of equal length, type (float32 or float64) and device. The
+// result of an element depends on nothing else, so it is the same whatever the number of threads
+// and however an arena is cut into ranges.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include "kernels/multi_tensor_math.h"
+
+namespace galette {
+
+/// One step of Adam without first moment (Kingma and Ba 2015 with beta1 = 0), in place:
+///
+///   h = sanitised(grad_scale * grad)       NaN -> 0, +inf -> 1e5, -inf -> -1e5
+///   v = beta2 v + (1 - beta2) h^2
+///   theta = theta - lr h / (sqrt(v) / sqrt(1 - beta2^step) + eps)
+///
+/// `step.step` counts from 1. Returns how many values of grad_scale * grad were not finite. Throws
+/// c10::Error when shapes, types or devices differ or an argument is out of its range.
+int64_t adam_step(const at::Tensor& theta, const at::Tensor& grad, const at::Tensor& v,
+                  const AdamStep& step);
+
+/// Exponential moving average, in place: ema = value + beta (ema - value), with beta in [0, 1].
+/// beta = 0 copies value exactly.
+void ema_update(const at::Tensor& ema, const at::Tensor& value, double beta);
+
+}  // namespace galette
