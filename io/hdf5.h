@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // HDF5 for tensors: RAII handles and the few operations that Galette's files need.
-// Names are paths inside the file ("group/name"); missing groups are made on the way.
-// Supported element types: uint8, int32, int64, float16, float32, float64 (and bool, read as uint8).
+// Names are paths inside the file ("group/name"), "/" is the root; missing groups are made on the
+// way. Element types written: uint8, uint32, uint64, int32, int64, float16, float32, float64. Read:
+// the same and what other programs write: bool (an enumeration) as uint8, smaller integers as
+// int32, unsigned ones of 32 and 64 bits as int64. The library is not thread-safe: one thread of a
+// rank at a time.
 #pragma once
 
-#include <ATen/ATen.h>
-#include <hdf5.h>
-#include <mpi.h>
-
+#include <concepts>
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <ATen/ATen.h>
+#include <hdf5.h>
+#include <mpi.h>
 
 namespace galette::io {
 
@@ -35,66 +39,91 @@ class H5Handle {
   Close close_ = nullptr;
 };
 
+/// Metadata carries checksums in the files created here, and datasets of 1 MiB or more start at a
+/// multiple of 1 MiB. Failures that stem from the file's content throw InputError naming file and
+/// object; others std::runtime_error.
 class H5File {
  public:
-  /// Opens for reading on this rank alone. Throws InputError when the file is missing or is not HDF5.
+  /// Opens for reading on this rank alone, without a lock. Throws InputError when the file is
+  /// missing, unreadable, truncated or not HDF5.
   static H5File open(const std::string& path);
-  /// Creates (truncates) on this rank alone.
+  /// Opens an existing file for changes on this rank alone.
+  static H5File open_for_writing(const std::string& path);
+  /// Creates (truncates) on this rank alone. Throws InputError when the place is not writable.
   static H5File create(const std::string& path);
-  /// Creates on all ranks of a communicator, with collective metadata. Collective.
+  /// Creates on all ranks of a communicator, with collective metadata. Collective: every call that
+  /// changes the file must then be made by all ranks, except write_rows without `collective`.
   static H5File create_parallel(const std::string& path, MPI_Comm comm);
-  /// Opens for reading on all ranks of a communicator. Collective.
-  static H5File open_parallel(const std::string& path, MPI_Comm comm);
 
   const std::string& path() const { return path_; }
   hid_t id() const { return file_; }
 
   bool exists(const std::string& name) const;
-  /// Names of the links of a group, in alphabetical order; "/" is the root.
+  /// Names of the links of a group, in alphabetical order.
   std::vector<std::string> list(const std::string& group) const;
   bool is_group(const std::string& name) const;
   std::vector<int64_t> shape(const std::string& name) const;
+  /// The element type that read() returns.
+  at::ScalarType type(const std::string& name) const;
 
   /// The whole dataset as a CPU tensor of its own element type. Throws InputError naming file and
   /// dataset when it is missing, of an unsupported type, or cannot be read.
   at::Tensor read(const std::string& name) const;
   /// Elements [offset, offset+count) of the first axis, independently of other ranks.
   at::Tensor read_rows(const std::string& name, int64_t offset, int64_t count) const;
+  /// As read_rows, into `rows` (CPU, contiguous), whose first axis gives the count.
+  void read_rows_into(const std::string& name, int64_t offset, at::Tensor rows) const;
 
-  /// Creates a contiguous dataset and writes the whole tensor (CPU, contiguous), from this rank.
+  void create_group(const std::string& name);
+  /// Creates a contiguous dataset and writes the whole tensor (CPU, contiguous), from this rank
+  /// alone.
   void write(const std::string& name, const at::Tensor& value);
   /// Creates a contiguous dataset without fill; early allocation. Collective on parallel files.
   void create_dataset(const std::string& name, at::ScalarType type,
                       const std::vector<int64_t>& shape);
-  /// Writes elements [offset, offset+n) of the first axis. With `collective`, all ranks of a parallel
-  /// file must call it (a rank may write zero rows).
+  /// Writes elements [offset, offset+n) of the first axis. With `collective`, all ranks of a
+  /// parallel file must call it (a rank may write zero rows).
   void write_rows(const std::string& name, int64_t offset, const at::Tensor& rows, bool collective);
+  /// Creates a virtual dataset of `shape` that shows elements [offset, offset + product of shape)
+  /// of the one-dimensional dataset `source` of the same file. A view of no elements is an empty
+  /// dataset.
+  void create_view(const std::string& name, const std::string& source, int64_t offset,
+                   const std::vector<int64_t>& shape);
 
   bool has_attribute(const std::string& object, const std::string& name) const;
   std::string string_attribute(const std::string& object, const std::string& name) const;
   int64_t int_attribute(const std::string& object, const std::string& name) const;
   double double_attribute(const std::string& object, const std::string& name) const;
+  /// Sets an attribute of the root, a group or a dataset; an older value is replaced.
   void set_attribute(const std::string& object, const std::string& name, const std::string& value);
-  void set_attribute(const std::string& object, const std::string& name, const char* value);
-  void set_attribute(const std::string& object, const std::string& name, int64_t value);
+  void set_attribute(const std::string& object, const std::string& name, const char* value) {
+    set_attribute(object, name, std::string(value));
+  }
   void set_attribute(const std::string& object, const std::string& name, double value);
+  void set_attribute(const std::string& object, const std::string& name, std::integral auto value) {
+    set_int_attribute(object, name, static_cast<int64_t>(value));
+  }
 
   /// Byte offset of a contiguous dataset in the file, for positional reads that bypass HDF5.
   int64_t raw_offset(const std::string& name) const;
 
-  /// Flushes to the storage (one fsync on every rank of a parallel file). Collective there.
+  /// Flushes to the storage (one fsync on every rank of a parallel file; a file of one rank is
+  /// handed to the system only, see io/durable.h). Collective on parallel files.
   void flush();
   /// Closes and reports failures. Collective on parallel files.
   void close();
 
  private:
-  H5File(std::string path, H5Handle file, bool parallel)
-      : path_(std::move(path)), file_(std::move(file)), parallel_(parallel) {}
+  H5File(std::string path, H5Handle file) : path_(std::move(path)), file_(std::move(file)) {}
   H5Handle open_dataset(const std::string& name) const;
+  H5Handle open_object(const std::string& name) const;
+  H5Handle open_attribute(const std::string& object, const std::string& name) const;
+  void set_int_attribute(const std::string& object, const std::string& name, int64_t value);
+  void write_scalar_attribute(const std::string& object, const std::string& name, hid_t file_type,
+                              hid_t memory_type, const void* value);
 
   std::string path_;
   H5Handle file_;
-  bool parallel_ = false;
 };
 
 /// The HDF5 type of a tensor element type, in native or little-endian file order.
