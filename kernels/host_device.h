@@ -4,7 +4,7 @@
 #pragma once
 
 #ifdef __CUDACC__
-#define GALETTE_HOST_DEVICE __host__ __device__ __forceinline__
+#define GALETTE_HOST_DEVICE __host__ __device__ __attribute__((always_inline))
 #else
 #define GALETTE_HOST_DEVICE __attribute__((always_inline))
 #endif
