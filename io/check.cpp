@@ -37,6 +37,7 @@ void throw_mpi_error(int code, const char* call, const char* file, int line) {
 std::string hdf5_error_text() {
   std::string why = "no details";
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first_description, &why);
+  std::erase(why, '\n');  // its time stamps end in one
   return why;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <numeric>
 
@@ -44,6 +45,8 @@ H5Handle open_file(const std::string& path, unsigned flags, hid_t access) {
   const int permission = flags == H5F_ACC_RDONLY ? R_OK : R_OK | W_OK;
   if (::access(path.c_str(), permission) != 0)
     throw InputError(fmt::format("{}: cannot be opened: {}", path, std::strerror(errno)));
+  if (std::filesystem::is_directory(path))
+    throw InputError(fmt::format("{}: is a folder; give an HDF5 file", path));
   const hid_t id = H5Fopen(path.c_str(), flags, access);
   if (id < 0)
     throw InputError(
@@ -299,6 +302,7 @@ void H5File::write_rows(const std::string& name, int64_t offset, const at::Tenso
   check_rows(rows);
   H5Handle dataset = open_dataset(name);
   const H5Handle file_space(H5_CHECK(H5Dget_space(dataset)), H5Sclose);
+  if (H5_CHECK(H5Sget_simple_extent_npoints(file_space)) == 0) return;  // it has no storage
   const H5Handle memory_space = select_rows(file_space, offset, rows.sizes());
   const H5Handle transfer = property_list(H5P_DATASET_XFER);
   if (collective) H5_CHECK(H5Pset_dxpl_mpio(transfer, H5FD_MPIO_COLLECTIVE));
