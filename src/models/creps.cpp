@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/creps.h"
+
+#include <cmath>
+#include <numbers>
+
+namespace galette {
+namespace {
+
+// The refinement blocks and the residual are clamped at this value whatever fc_clamp says.
+constexpr double kFixedClamp = 256;
+
+ModulatedFc::Config hidden(std::optional<double> clamp) {
+  return {.demodulate = true, .act = {.activation = Activation::kLrelu, .gain = 1, .clamp = clamp}};
+}
+
+ModulatedFc::Config projection(std::optional<double> clamp) {
+  return {.demodulate = false, .act = {.activation = Activation::kLinear, .gain = 1, .clamp = clamp}};
+}
+
+/// sin(2 pi f t + shift) for all channels: coords [n], freqs [C/2, r] -> [C, n, r].
+at::Tensor fourier_features(const at::Tensor& coords, const at::Tensor& freqs) {
+  const at::Tensor phase =
+      2 * std::numbers::pi * freqs.unsqueeze(1) * coords.view({1, coords.size(0), 1});
+  return at::cat({phase.sin(), (phase + std::numbers::pi / 2).sin()}, 0);
+}
+
+}  // namespace
+
+CrepsConfig CrepsConfig::from_json(const nlohmann::json& args) {
+  CrepsConfig c;
+  c.z_dim = args.value("z_dim", c.z_dim);
+  c.c_dim = args.value("c_dim", c.c_dim);
+  c.w_dim = args.value("w_dim", c.w_dim);
+  c.img_resolution = args.value("img_resolution", c.img_resolution);
+  c.img_channels = args.value("img_channels", c.img_channels);
+  c.channel_base = args.value("channel_base", c.channel_base);
+  c.channel_max = args.value("channel_max", c.channel_max);
+  c.biline_channels = args.value("biline_channels", c.biline_channels);
+  c.rank = args.value("rank", c.rank);
+  c.bandwidth = args.value("bandwidth", c.bandwidth);
+  if (args.contains("mapping_kwargs")) {
+    c.mapping_layers = args["mapping_kwargs"].value("num_layers", c.mapping_layers);
+  }
+  if (args.contains("fc_clamp")) {
+    c.fc_clamp = args["fc_clamp"].is_null() ? std::nullopt
+                                            : std::optional<double>(args["fc_clamp"].get<double>());
+  }
+  return c;
+}
+
+nlohmann::json CrepsConfig::to_json() const {
+  return {{"z_dim", z_dim},
+          {"c_dim", c_dim},
+          {"w_dim", w_dim},
+          {"img_resolution", img_resolution},
+          {"img_channels", img_channels},
+          {"mapping_kwargs", {{"num_layers", mapping_layers}}},
+          {"channel_base", channel_base},
+          {"channel_max", channel_max},
+          {"biline_channels", biline_channels},
+          {"rank", rank},
+          {"bandwidth", bandwidth},
+          {"fc_clamp", fc_clamp ? nlohmann::json(*fc_clamp) : nlohmann::json()}};
+}
+
+CrepsGenerator::Input::Input(const Scope& scope, const CrepsConfig& config)
+    : channels(config.channels(4)),
+      rank(config.rank),
+      weight(scope.parameter("weight", {1, channels, 1, 2 * rank}, Init::normal())),
+      freqs(scope.buffer("freqs", {1, channels / 2 * rank}, Init::normal(config.bandwidth))),
+      coords(scope.buffer("coords",
+                          grid(config.img_resolution, at::kDouble)
+                              .view({1, config.img_resolution, 1, 1})
+                              .expand({1, config.img_resolution, 2, 1})
+                              .contiguous())),
+      affine(scope / "affine", config.w_dim, channels * 2 * rank, {.bias_init = 1}) {}
+
+at::Tensor CrepsGenerator::Input::operator()(const at::Tensor& w, const at::Tensor& rows,
+                                             const at::Tensor& columns) const {
+  const at::Tensor scale = affine(w).view({-1, channels, 1, 2 * rank}) *
+                           (weight / std::sqrt(static_cast<double>(channels)));
+  const at::Tensor f = freqs.view({channels / 2, rank});
+  const at::Tensor row_line = fourier_features(rows, f) * scale.narrow(3, 0, rank);
+  const at::Tensor column_line = fourier_features(columns, f) * scale.narrow(3, rank, rank);
+  return at::cat({row_line.flatten(2), column_line.flatten(2)}, 2);
+}
+
+CrepsGenerator::Stage::Stage(const Scope& scope, const CrepsConfig& config, int64_t resolution)
+    : fc0(resolution == 4
+              ? std::nullopt
+              : std::optional<ModulatedFc>(std::in_place, scope / "fc0",
+                                           config.channels(resolution / 2),
+                                           config.channels(resolution), config.w_dim,
+                                           hidden(config.fc_clamp))),
+      fc1(scope / "fc1", config.channels(resolution), config.channels(resolution), config.w_dim,
+          hidden(config.fc_clamp)),
+      to_residual(scope / "tores", config.channels(resolution), config.biline_channels,
+                  config.w_dim, projection(config.fc_clamp)) {}
+
+CrepsGenerator::Decoder::Decoder(const Scope& scope, int64_t channels) {
+  const int64_t widths[] = {channels, 2 * channels, 4 * channels, 2 * channels, channels};
+  for (int k = 0; k < 4; ++k) {
+    layers.emplace_back(scope / std::to_string(k), widths[k], widths[k + 1],
+                        FullyConnected::Config{.activation = Activation::kLrelu});
+  }
+}
+
+at::Tensor CrepsGenerator::Decoder::operator()(at::Tensor pixels) const {
+  for (const FullyConnected& layer : layers) pixels = layer.per_position(pixels);
+  return pixels;
+}
+
+CrepsGenerator::Refinement::Refinement(const Scope& scope, const CrepsConfig& config, int64_t in,
+                                       int64_t out)
+    : fc0(scope / "fc0", in, out, config.w_dim, hidden(kFixedClamp)),
+      fc1(scope / "fc1", out, out, config.w_dim, hidden(kFixedClamp)),
+      to_image(scope / "tores", out, config.img_channels, config.w_dim, projection(kFixedClamp)) {}
+
+CrepsGenerator::CrepsGenerator(const CrepsConfig& config, at::TensorOptions options)
+    : Generator(options),
+      config_(config),
+      num_ws_(2 * static_cast<int64_t>(std::lround(std::log2(config.img_resolution))) - 1) {
+  TORCH_CHECK(config.img_resolution >= 8, "CREPS needs a resolution of at least 8");
+  TORCH_CHECK(config.biline_channels > config.img_channels,
+              "CREPS needs more bi-line channels than image channels");
+  const Scope synthesis("synthesis", arena());
+  const int64_t b = config.biline_channels;
+  for (int64_t r = 4; r <= config.img_resolution; r *= 2) {
+    const Scope scope = synthesis / ("b" + std::to_string(r));
+    if (r == 4) input_.emplace(scope / "input", config);
+    stages_.emplace_back(scope, config, r);
+  }
+  for (int64_t r = 8; r <= config.img_resolution; r *= 2) {
+    decoders_.emplace_back(synthesis / ("decoder_" + std::to_string(r)), b);
+  }
+  decoder_last_.emplace(synthesis / "decoder_last", b);
+  decoder_img_.emplace(synthesis / "decoder_img", b, config.img_channels, FullyConnected::Config{});
+  refinements_.emplace_back(synthesis / "block0", config, b, 4 * b);
+  refinements_.emplace_back(synthesis / "block1", config, 4 * b, 2 * b);
+  mapping_.emplace(Scope("mapping", arena()),
+                   MappingNetwork::Config{config.z_dim, config.c_dim, config.w_dim,
+                                          config.mapping_layers, true});
+  arena().allocate();
+}
+
+at::Tensor CrepsGenerator::grid(int64_t n, at::TensorOptions options) {
+  return at::linspace(0, 1, n, options);
+}
+
+at::Tensor CrepsGenerator::synthesize(const at::Tensor& ws) const {
+  const at::Tensor coords = input_->coords.view({-1, 2});
+  return synthesize(ws, coords.select(1, 0).contiguous(), coords.select(1, 1).contiguous());
+}
+
+at::Tensor CrepsGenerator::synthesize(const at::Tensor& ws, const at::Tensor& rows,
+                                      const at::Tensor& columns) const {
+  const at::Tensor features = line_stages(ws, rows, columns);
+  return refine(features, ws.select(1, num_ws_ - 1))
+      .view({ws.size(0), config_.img_channels, rows.size(0), columns.size(0)});
+}
+
+at::Tensor CrepsGenerator::line_stages(const at::Tensor& ws, const at::Tensor& rows,
+                                       const at::Tensor& columns) const {
+  const int64_t n = ws.size(0), h = rows.size(0), w = columns.size(0);
+  const int64_t b = config_.biline_channels, rank = config_.rank;
+  at::Tensor lines = (*input_)(ws.select(1, 0), rows, columns);
+  lines = stages_[0].fc1(lines, ws.select(1, 1));
+  at::Tensor residual, pixels;
+  for (size_t k = 1; k < stages_.size(); ++k) {
+    // The input uses up a latent that the published numbering does not count: b8 starts at index 1,
+    // and each step to the residual shares its latent with the next stage's fc0.
+    const int64_t first = 2 * static_cast<int64_t>(k) - 1;
+    lines = (*stages_[k].fc0)(lines, ws.select(1, first));
+    lines = stages_[k].fc1(lines, ws.select(1, first + 1));
+    const at::Tensor step = stages_[k].to_residual(lines, ws.select(1, first + 2));
+    residual = residual.defined() ? residual + step : step;
+    // Each factor of the product carries sqrt(1/2).
+    const at::Tensor row_line = residual.narrow(2, 0, h * rank).reshape({n * b, h, rank});
+    const at::Tensor column_line =
+        residual.narrow(2, h * rank, w * rank).reshape({n * b, w, rank}).transpose(1, 2);
+    if (pixels.defined()) {
+      pixels = decoders_[k - 1](pixels).view({n * b, h, w});
+      pixels = at::baddbmm(pixels, row_line, column_line, 1, 0.5).view({n, b, h * w});
+    } else {
+      pixels = at::bmm(row_line * 0.5, column_line).view({n, b, h * w});
+    }
+  }
+  return (*decoder_last_)(pixels);
+}
+
+at::Tensor CrepsGenerator::refine(const at::Tensor& features, const at::Tensor& w) const {
+  at::Tensor image = decoder_img_->per_position(features);
+  at::Tensor x = features;
+  for (const Refinement& block : refinements_) {
+    x = block.fc1(block.fc0(x, w), w);
+    image = image + block.to_image(x, w);
+  }
+  return image;
+}
+
+}  // namespace galette

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// The CREPS generator (Nguyen et al. 2023, "Efficient Scale-Invariant Generator with Column-Row
+// Entangled Pixel Synthesis"). An image is the product of row lines and column lines: the networks
+// of stage b4 ... bR act on lines, and pixels are formed by an outer product of rank r per stage,
+// refined by small decoders. A pixel depends on its own two coordinates only.
+//
+// Lines are tensors [N, C, (h+w)*r]: first the h row positions, then the w column positions, each
+// with its r slots. Pixels are tensors [N, C, h*w].
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "models/layers.h"
+#include "models/network.h"
+
+namespace galette {
+
+struct CrepsConfig {
+  int64_t z_dim = 512;
+  int64_t c_dim = 0;
+  int64_t w_dim = 512;
+  int64_t img_resolution = 256;
+  int64_t img_channels = 3;
+  int64_t mapping_layers = 8;
+  int64_t channel_base = 32768;
+  int64_t channel_max = 512;
+  int64_t biline_channels = 32;
+  int64_t rank = 8;
+  double bandwidth = 10;  ///< standard deviation of the Fourier frequencies
+  std::optional<double> fc_clamp = 256;
+
+  static CrepsConfig from_json(const nlohmann::json& args);
+  nlohmann::json to_json() const;
+  int64_t channels(int64_t stage) const { return std::min(channel_base / stage, channel_max); }
+};
+
+class CrepsGenerator : public Generator {
+ public:
+  CrepsGenerator(const CrepsConfig& config, at::TensorOptions options);
+
+  std::string class_name() const override { return "training.networks_creps.Generator"; }
+  nlohmann::json init_args() const override { return config_.to_json(); }
+  int64_t z_dim() const override { return config_.z_dim; }
+  int64_t c_dim() const override { return config_.c_dim; }
+  int64_t w_dim() const override { return config_.w_dim; }
+  int64_t num_ws() const override { return num_ws_; }
+  int64_t img_resolution() const override { return config_.img_resolution; }
+  int64_t img_channels() const override { return config_.img_channels; }
+
+  at::Tensor map(const at::Tensor& z, const at::Tensor& c) const override { return (*mapping_)(z, c); }
+  at::Tensor w_avg() const override { return mapping_->w_avg(); }
+  at::Tensor synthesize(const at::Tensor& ws) const override;
+  /// The pixels at any rows [h] and columns [w] of the unit square -> [N, img_channels, h, w].
+  at::Tensor synthesize(const at::Tensor& ws, const at::Tensor& rows, const at::Tensor& columns) const;
+
+  /// The published grid for a size: n equally spaced values from 0 to 1 inclusive; [n].
+  static at::Tensor grid(int64_t n, at::TensorOptions options);
+
+ private:
+  /// Fourier features of the coordinates, modulated: the lines that stage b4 starts from.
+  struct Input {
+    Input(const Scope& scope, const CrepsConfig& config);
+    at::Tensor operator()(const at::Tensor& w, const at::Tensor& rows, const at::Tensor& columns) const;
+    int64_t channels, rank;
+    at::Tensor weight, freqs, coords;
+    FullyConnected affine;
+  };
+  /// fc0 (absent in b4) and fc1 on lines, and the step to the bi-line residual.
+  struct Stage {
+    Stage(const Scope& scope, const CrepsConfig& config, int64_t resolution);
+    std::optional<ModulatedFc> fc0;
+    ModulatedFc fc1, to_residual;
+  };
+  /// Per-pixel network B -> 2B -> 4B -> 2B -> B.
+  struct Decoder {
+    Decoder(const Scope& scope, int64_t channels);
+    at::Tensor operator()(at::Tensor pixels) const;
+    std::vector<FullyConnected> layers;
+  };
+  /// Modulated per-pixel refinement with its own contribution to the image.
+  struct Refinement {
+    Refinement(const Scope& scope, const CrepsConfig& config, int64_t in, int64_t out);
+    ModulatedFc fc0, fc1, to_image;
+  };
+
+  at::Tensor line_stages(const at::Tensor& ws, const at::Tensor& rows, const at::Tensor& columns) const;
+  at::Tensor refine(const at::Tensor& features, const at::Tensor& w) const;
+
+  CrepsConfig config_;
+  int64_t num_ws_;
+  std::optional<MappingNetwork> mapping_;
+  std::optional<Input> input_;
+  std::vector<Stage> stages_;      // b4, b8, ... bR
+  std::vector<Decoder> decoders_;  // of b8 ... bR; that of b8 is never used, as published
+  std::optional<Decoder> decoder_last_;
+  std::optional<FullyConnected> decoder_img_;
+  std::vector<Refinement> refinements_;
+};
+
+}  // namespace galette

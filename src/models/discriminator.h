@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// The residual discriminator of StyleGAN2 (Karras et al. 2020a): one block per resolution from R
+// to 8, each halving the image, then an epilogue at 4x4 with minibatch standard deviation.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "models/layers.h"
+#include "models/network.h"
+
+namespace galette {
+
+struct DiscriminatorConfig {
+  int64_t c_dim = 0;
+  int64_t img_resolution = 256;
+  int64_t img_channels = 3;
+  int64_t channel_base = 32768;
+  int64_t channel_max = 512;
+  std::optional<double> conv_clamp = 256;
+  int64_t freeze_layers = 0;       ///< first layers kept fixed (Mo et al. 2020, "Freeze the Discriminator")
+  int64_t mbstd_group_size = 4;    ///< samples per group of minibatch standard deviation
+  int64_t mbstd_num_channels = 1;
+  int64_t mapping_layers = 8;      ///< of the label's mapping, when conditional
+
+  static DiscriminatorConfig from_json(const nlohmann::json& args);
+  nlohmann::json to_json() const;
+  int64_t channels(int64_t resolution) const { return std::min(channel_base / resolution, channel_max); }
+};
+
+class ResidualDiscriminator : public Discriminator {
+ public:
+  ResidualDiscriminator(const DiscriminatorConfig& config, at::TensorOptions options);
+
+  std::string class_name() const override { return "training.networks_stylegan2.Discriminator"; }
+  nlohmann::json init_args() const override { return config_.to_json(); }
+  int64_t c_dim() const override { return config_.c_dim; }
+  at::Tensor logits(const at::Tensor& img, const at::Tensor& c) const override;
+
+ private:
+  /// [N, in, ρ, ρ] -> [N, out, ρ/2, ρ/2]; the first block starts from the image.
+  struct Block {
+    Block(const Scope& scope, const DiscriminatorConfig& config, int64_t resolution,
+          int64_t& next_layer);
+    at::Tensor operator()(const at::Tensor& x) const;
+    std::optional<Conv2dLayer> from_rgb;
+    std::optional<Conv2dLayer> conv0, conv1, skip;
+  };
+
+  DiscriminatorConfig config_;
+  std::vector<Block> blocks_;
+  std::optional<Conv2dLayer> conv_;
+  std::optional<FullyConnected> fc_, out_;
+  std::optional<MappingNetwork> mapping_;
+};
+
+}  // namespace galette

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/layers.h"
+
+#include <cmath>
+
+#include "kernels/conv2d_resample.h"
+#include "kernels/fir_filter.h"
+
+namespace galette {
+namespace {
+
+constexpr double kEpsilon = 1e-8;
+
+/// y[n] = weight x[n] for weight [O, I] or [N, O, I] and x [N, I, P].
+at::Tensor per_sample_product(const at::Tensor& weight, const at::Tensor& x) {
+  const at::Tensor batched =
+      weight.dim() == 3 ? weight : weight.unsqueeze(0).expand({x.size(0), -1, -1});
+  return at::bmm(batched, x);
+}
+
+}  // namespace
+
+at::Tensor ActivationConfig::operator()(const at::Tensor& x, const at::Tensor& bias,
+                                        int64_t dim) const {
+  BiasActOptions options;
+  options.dim = dim;
+  options.gain = default_gain(activation) * gain;
+  if (clamp) options.clamp = *clamp * gain;
+  return bias_act(x, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt, activation,
+                  options);
+}
+
+FullyConnected::FullyConnected(const Scope& scope, int64_t in, int64_t out, const Config& config)
+    : activation_(config.activation),
+      weight_gain_(config.lr_multiplier / std::sqrt(static_cast<double>(in))),
+      bias_gain_(config.lr_multiplier),
+      weight_(scope.parameter("weight", {out, in}, Init::normal(1 / config.lr_multiplier))),
+      bias_(scope.parameter("bias", {out}, Init::constant(config.bias_init))) {}
+
+at::Tensor FullyConnected::scaled_bias() const {
+  return bias_gain_ == 1 ? bias_ : bias_ * bias_gain_;
+}
+
+at::Tensor FullyConnected::operator()(const at::Tensor& x) const {
+  const at::Tensor weight = (weight_ * weight_gain_).t();
+  if (activation_ == Activation::kLinear) return at::addmm(scaled_bias(), x, weight);
+  return ActivationConfig{activation_, 1, std::nullopt}(at::mm(x, weight), scaled_bias(), 1);
+}
+
+at::Tensor FullyConnected::per_position(const at::Tensor& x) const {
+  return ActivationConfig{activation_, 1, std::nullopt}(
+      per_sample_product(weight_ * weight_gain_, x), scaled_bias(), 1);
+}
+
+at::Tensor normalize_2nd_moment(const at::Tensor& x) {
+  return x * (x.square().mean({1}, true) + kEpsilon).rsqrt();
+}
+
+MappingNetwork::MappingNetwork(const Scope& scope, const Config& config) : config_(config) {
+  int64_t width = config.z_dim;
+  if (config.c_dim > 0) {
+    embed_.emplace(scope / "embed", config.c_dim, config.w_dim, FullyConnected::Config{});
+    width += config.w_dim;
+  }
+  for (int64_t k = 0; k < config.num_layers; ++k) {
+    layers_.emplace_back(scope / ("fc" + std::to_string(k)), k == 0 ? width : config.w_dim,
+                         config.w_dim,
+                         FullyConnected::Config{.activation = Activation::kLrelu,
+                                                .lr_multiplier = 0.01});
+  }
+  if (config.track_average) w_avg_ = scope.buffer("w_avg", {config.w_dim}, Init::constant(0));
+}
+
+at::Tensor MappingNetwork::operator()(const at::Tensor& z, const at::Tensor& c) const {
+  std::vector<at::Tensor> inputs;
+  if (config_.z_dim > 0) inputs.push_back(normalize_2nd_moment(z));
+  if (embed_) inputs.push_back(normalize_2nd_moment((*embed_)(c)));
+  at::Tensor x = inputs.size() == 1 ? inputs[0] : at::cat(inputs, 1);
+  for (const FullyConnected& layer : layers_) x = layer(x);
+  return x;
+}
+
+ModulatedFc::ModulatedFc(const Scope& scope, int64_t in, int64_t out, int64_t w_dim,
+                         const Config& config)
+    : config_(config),
+      style_gain_(config.demodulate ? 1 : 1 / std::sqrt(static_cast<double>(in))),
+      weight_(scope.parameter("weight", {out, in}, Init::normal())),
+      bias_(scope.parameter("bias", {out}, Init::constant(0))),
+      affine_(scope / "affine", w_dim, in, {.bias_init = 1}) {}
+
+at::Tensor ModulatedFc::operator()(const at::Tensor& x, const at::Tensor& w) const {
+  at::Tensor style = affine_(w);
+  if (style_gain_ != 1) style = style * style_gain_;
+  at::Tensor weight = weight_.unsqueeze(0) * style.unsqueeze(1);
+  if (config_.demodulate) {
+    // sum_i (s_i w_oi)^2 as one product, without squares of the size of the modulated weights.
+    const at::Tensor energy = at::mm(style.square(), weight_.square().t());
+    weight = weight * (energy + kEpsilon).rsqrt().unsqueeze(2);
+  }
+  return config_.act(per_sample_product(weight, x), bias_, 1);
+}
+
+Conv2dLayer::Conv2dLayer(const Scope& scope, int64_t in, int64_t out, const Config& config)
+    : config_(config),
+      weight_gain_(1 / std::sqrt(static_cast<double>(in * config.kernel * config.kernel))),
+      weight_(scope.parameter("weight", {out, in, config.kernel, config.kernel}, Init::normal())),
+      filter_(scope.buffer("resample_filter", setup_filter({1, 3, 3, 1}))) {
+  if (config.bias) bias_ = scope.parameter("bias", {out}, Init::constant(0));
+}
+
+at::Tensor Conv2dLayer::operator()(const at::Tensor& x) const {
+  Conv2dResampleOptions options;
+  options.down = config_.down;
+  const int64_t half = config_.kernel / 2;
+  options.padding = {half, half, half, half};
+  const at::Tensor y = conv2d_resample(x, weight_ * weight_gain_,
+                                       config_.down > 1 ? filter_ : at::Tensor(), options);
+  return config_.act(y, bias_, 1);
+}
+
+at::Tensor minibatch_std(const at::Tensor& x, int64_t group_size, int64_t channels) {
+  const int64_t n = x.size(0), c = x.size(1), h = x.size(2), w = x.size(3);
+  const int64_t group = std::min(group_size, n);
+  TORCH_CHECK(n % group == 0, "minibatch_std: a batch of ", n, " is no multiple of the group ", group);
+  TORCH_CHECK(c % channels == 0, "minibatch_std: ", c, " channels are no multiple of ", channels);
+  const at::Tensor grouped = x.view({n / group, group, channels, c / channels, h, w});
+  const at::Tensor centred = grouped - grouped.mean({1}, true);
+  const at::Tensor deviation = (centred.square().mean({1}) + kEpsilon).sqrt();
+  const at::Tensor statistic = deviation.mean({2, 3, 4});  // [n/group, channels]
+  const at::Tensor extra = statistic.view({n / group, 1, channels, 1, 1})
+                               .expand({n / group, group, channels, h, w})
+                               .reshape({n, channels, h, w});
+  return at::cat({x, extra}, 1);
+}
+
+}  // namespace galette

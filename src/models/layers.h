@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layers with equalised learning rates: weights are drawn from N(0, 1) and scaled at run time by
+// 1/sqrt(fan-in) (Karras et al. 2018, "Progressive Growing of GANs", section 4.1).
+// Shapes: N batch, C/I/O channels, P positions of a flattened image or line.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <optional>
+
+#include "kernels/bias_act.h"
+#include "models/scope.h"
+
+namespace galette {
+
+/// What a linear layer does to its result.
+struct ActivationConfig {
+  Activation activation = Activation::kLinear;
+  double gain = 1;              ///< on top of the activation's own gain
+  std::optional<double> clamp;  ///< of the result, before `gain` is counted in: scaled by it
+
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& bias, int64_t dim) const;
+};
+
+/// y = act(x W^T m/sqrt(in) + m b), with learning-rate multiplier m. Weight [out, in], bias [out].
+class FullyConnected {
+ public:
+  struct Config {
+    Activation activation = Activation::kLinear;
+    double lr_multiplier = 1;
+    double bias_init = 0;
+  };
+  FullyConnected(const Scope& scope, int64_t in, int64_t out, const Config& config);
+
+  /// x [N, in] -> [N, out].
+  at::Tensor operator()(const at::Tensor& x) const;
+  /// The same per position: x [N, in, P] -> [N, out, P].
+  at::Tensor per_position(const at::Tensor& x) const;
+
+ private:
+  at::Tensor scaled_bias() const;
+
+  Activation activation_;
+  double weight_gain_, bias_gain_;
+  at::Tensor weight_, bias_;
+};
+
+/// x times (mean of x^2 over axis 1 + 1e-8)^(-1/2); x [N, D].
+at::Tensor normalize_2nd_moment(const at::Tensor& x);
+
+/// Maps a latent (and label) to the intermediate latent w (Karras et al. 2019, section 2).
+class MappingNetwork {
+ public:
+  struct Config {
+    int64_t z_dim = 512;  ///< 0: the label alone is mapped
+    int64_t c_dim = 0;
+    int64_t w_dim = 512;
+    int64_t num_layers = 8;
+    bool track_average = true;  ///< declares the buffer w_avg
+  };
+  MappingNetwork(const Scope& scope, const Config& config);
+
+  /// z [N, z_dim], c [N, c_dim] -> w [N, w_dim]. z may be undefined when z_dim is 0.
+  at::Tensor operator()(const at::Tensor& z, const at::Tensor& c) const;
+  at::Tensor w_avg() const { return w_avg_; }
+
+ private:
+  Config config_;
+  std::optional<FullyConnected> embed_;
+  std::vector<FullyConnected> layers_;
+  at::Tensor w_avg_;
+};
+
+/// Modulated fully connected layer per position (Nguyen et al. 2023; modulation of Karras et al.
+/// 2020a, eq. 1-3): weight [O, I] scaled by a style per sample, and demodulated if asked.
+class ModulatedFc {
+ public:
+  struct Config {
+    bool demodulate = true;
+    ActivationConfig act;
+  };
+  ModulatedFc(const Scope& scope, int64_t in, int64_t out, int64_t w_dim, const Config& config);
+
+  /// x [N, I, P], w [N, w_dim] -> [N, O, P].
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& w) const;
+
+ private:
+  Config config_;
+  double style_gain_;
+  at::Tensor weight_, bias_;
+  FullyConnected affine_;
+};
+
+/// Convolution with optional 2x down-sampling through the low-pass [1,3,3,1] (networks of Karras et
+/// al. 2020a). Weight [O, I, k, k], bias [O] unless off.
+class Conv2dLayer {
+ public:
+  struct Config {
+    int kernel = 3;
+    int down = 1;
+    bool bias = true;
+    ActivationConfig act;
+  };
+  Conv2dLayer(const Scope& scope, int64_t in, int64_t out, const Config& config);
+
+  /// x [N, I, H, W] -> [N, O, H/down, W/down].
+  at::Tensor operator()(const at::Tensor& x) const;
+
+ private:
+  Config config_;
+  double weight_gain_;
+  at::Tensor weight_, bias_, filter_;
+};
+
+/// Appends channels with the standard deviation over groups of `group_size` consecutive samples
+/// (Karras et al. 2018, section 3): x [N, C, H, W] -> [N, C+channels, H, W]. N must be a multiple
+/// of min(group_size, N). Groups of consecutive samples are never split between ranks.
+at::Tensor minibatch_std(const at::Tensor& x, int64_t group_size, int64_t channels);
+
+}  // namespace galette
