@@ -12,10 +12,18 @@ double reduce_scalar(Communicator& comm, double value, ReduceOp op) {
 
 }  // namespace
 
-double Communicator::sum(double value) { return reduce_scalar(*this, value, ReduceOp::sum); }
-double Communicator::max(double value) { return reduce_scalar(*this, value, ReduceOp::max); }
-bool Communicator::any(bool value) { return reduce_scalar(*this, value, ReduceOp::max) != 0; }
-bool Communicator::all(bool value) { return reduce_scalar(*this, value, ReduceOp::min) != 0; }
+double Communicator::sum(double value) {
+  return reduce_scalar(*this, value, ReduceOp::sum);
+}
+double Communicator::max(double value) {
+  return reduce_scalar(*this, value, ReduceOp::max);
+}
+bool Communicator::any(bool value) {
+  return reduce_scalar(*this, value, ReduceOp::max) != 0;
+}
+bool Communicator::all(bool value) {
+  return reduce_scalar(*this, value, ReduceOp::min) != 0;
+}
 
 bool Communicator::agree(uint64_t digest) {
   const auto value = static_cast<int64_t>(digest);

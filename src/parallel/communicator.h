@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Collective operations on tensors among the ranks of a run. One implementation moves host memory
-// over MPI; another may move device memory over NCCL. All calls are collective: every rank makes the
-// same calls in the same order with equal sizes. Tensors must be contiguous and on the device that
-// the implementation serves. On a device, a call is ordered after the work queued before it on the
-// current stream, and later work on that stream sees its result.
+// over MPI; another may move device memory over NCCL. All calls are collective: every rank makes
+// the same calls in the same order with equal sizes. Tensors must be contiguous and on the device
+// that the implementation serves. On a device, a call is ordered after the work queued before it on
+// the current stream, and later work on that stream sees its result.
 #pragma once
-
-#include <ATen/ATen.h>
 
 #include <cstdint>
 #include <string>
+
+#include <ATen/ATen.h>
 
 namespace galette {
 
@@ -44,6 +44,5 @@ class Communicator {
   /// Whether all ranks hold the same bytes.
   bool agree(uint64_t digest);
 };
-
 
 }  // namespace galette
