@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/option_table.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "io/check.h"
+
+namespace galette {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json json_of(const std::vector<std::string>& list) {
+  return list;
+}
+template <typename T>
+Json json_of(const T& value) {
+  return value;
+}
+template <typename T>
+Json json_of(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+/// A JSON value as a user writes it on the command line.
+std::string plain(const Json& value) {
+  if (value.is_null()) return "unset";
+  if (value.is_string())
+    return value.get<std::string>().empty() ? "none" : value.get<std::string>();
+  if (value.is_number_float()) return fmt::format("{:g}", value.get<double>());
+  if (!value.is_array()) return value.dump();
+  return value.empty() ? "none"
+                       : fmt::format("{}", fmt::join(value.get<std::vector<std::string>>(), ","));
+}
+
+template <typename T>
+std::string range_text(const Range<T>& range) {
+  const bool low = range.min != Range<T>{}.min;
+  const bool high = range.max != Range<T>{}.max;
+  if (low && high) return fmt::format(" {} to {}", range.min, range.max);
+  if (low) return fmt::format(" >= {}", range.min);
+  return high ? fmt::format(" <= {}", range.max) : "";
+}
+
+int64_t parse_number(const std::string& text, int64_t /*type*/) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) throw InputError("not an integer");
+  return value;
+}
+
+double parse_number(const std::string& text, double /*type*/) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) {
+    throw InputError("not a number");
+  }
+  return value;
+}
+
+template <typename T>
+T parse_in_range(const std::string& text, const Range<T>& range) {
+  const T value = parse_number(text, T{});
+  if (value < range.min || value > range.max) {
+    throw InputError("must be" + range_text(range));
+  }
+  return value;
+}
+
+bool parse_bool(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (text == "1" || text == "true" || text == "yes") return true;
+  if (text == "0" || text == "false" || text == "no") return false;
+  throw InputError("must be one of 0, 1, true, false, yes, no");
+}
+
+std::string parse_choice(const std::string& text, const std::vector<std::string>& choices) {
+  if (!choices.empty() && std::find(choices.begin(), choices.end(), text) == choices.end()) {
+    throw InputError(fmt::format("'{}' is not one of {}", text, fmt::join(choices, ", ")));
+  }
+  return text;
+}
+
+std::vector<std::string> parse_list(const std::string& text,
+                                    const std::vector<std::string>& choices) {
+  std::vector<std::string> list;
+  if (text.empty() || text == "none") return list;
+  size_t begin = 0;
+  while (begin <= text.size()) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    list.push_back(parse_choice(text.substr(begin, end - begin), choices));
+    begin = end + 1;
+  }
+  return list;
+}
+
+std::string choice_type(const std::vector<std::string>& choices, const char* otherwise) {
+  return choices.empty() ? otherwise : fmt::format("{}", fmt::join(choices, "|"));
+}
+
+}  // namespace
+
+OptionTable::Row& OptionTable::Row::required() {
+  is_required = true;
+  return *this;
+}
+
+OptionTable::Row& OptionTable::Row::default_text(std::string text) {
+  default_value = std::move(text);
+  return *this;
+}
+
+OptionTable::Row& OptionTable::Row::alias(std::string spelling) {
+  aliases += spelling + ",";
+  return *this;
+}
+
+template <typename T, typename Parse>
+OptionTable::Row& OptionTable::add_row(const std::string& name, Defines defines, T& value,
+                                       std::string type, const std::string& meaning, Parse parse) {
+  Row& row = rows_.emplace_back();
+  row.name = name;
+  row.type = std::move(type);
+  row.meaning = meaning;
+  row.defines = defines;
+  row.value = [&value] { return json_of(value); };
+  row.initial = row.value();
+  row.default_value = plain(row.initial);
+  row.parse = [&value, parse, name](const std::string& text) {
+    try {
+      value = parse(text);
+    } catch (const InputError& error) {
+      throw InputError(fmt::format("--{}={}: {}", name, text, error.what()));
+    }
+  };
+  return row;
+}
+
+OptionTable::Row& OptionTable::add(const std::string& name, Defines defines, int64_t& value,
+                                   const std::string& meaning, Range<int64_t> range) {
+  return add_row(name, defines, value, "INT" + range_text(range), meaning,
+                 [range](const std::string& text) { return parse_in_range(text, range); });
+}
+
+OptionTable::Row& OptionTable::add(const std::string& name, Defines defines,
+                                   std::optional<int64_t>& value, const std::string& meaning,
+                                   Range<int64_t> range) {
+  return add_row(name, defines, value, "INT" + range_text(range), meaning,
+                 [range](const std::string& text) { return parse_in_range(text, range); });
+}
+
+OptionTable::Row& OptionTable::add(const std::string& name, Defines defines, double& value,
+                                   const std::string& meaning, Range<double> range) {
+  return add_row(name, defines, value, "FLOAT" + range_text(range), meaning,
+                 [range](const std::string& text) { return parse_in_range(text, range); });
+}
+
+OptionTable::Row& OptionTable::add(const std::string& name, Defines defines,
+                                   std::optional<double>& value, const std::string& meaning,
+                                   Range<double> range) {
+  return add_row(name, defines, value, "FLOAT" + range_text(range), meaning,
+                 [range](const std::string& text) { return parse_in_range(text, range); });
+}
+
+OptionTable::Row& OptionTable::add(const std::string& name, Defines defines, bool& value,
+                                   const std::string& meaning) {
+  return add_row(name, defines, value, "BOOL", meaning, parse_bool);
+}
+
+OptionTable::Row& OptionTable::add(const std::string& name, Defines defines, std::string& value,
+                                   const std::string& meaning, std::vector<std::string> choices) {
+  std::string type = choice_type(choices, "TEXT");
+  return add_row(name, defines, value, std::move(type), meaning,
+                 [choices = std::move(choices)](const std::string& text) {
+                   return parse_choice(text, choices);
+                 });
+}
+
+OptionTable::Row& OptionTable::add_list(const std::string& name, Defines defines,
+                                        std::vector<std::string>& value, const std::string& meaning,
+                                        std::vector<std::string> choices) {
+  return add_row(name, defines, value, "LIST", meaning,
+                 [choices = std::move(choices)](const std::string& text) {
+                   return parse_list(text, choices);
+                 });
+}
+
+OptionTable::Row& OptionTable::add_flag(const std::string& name, bool& value,
+                                        const std::string& meaning) {
+  Row& row = add_row(name, Defines::nothing, value, "", meaning, parse_bool);
+  row.is_flag = true;
+  return row;
+}
+
+void OptionTable::add_to(CLI::App& app) const {
+  for (const Row& row : rows_) {
+    const std::string spellings = row.aliases + "--" + row.name;
+    if (row.is_flag) {
+      app.add_flag_function(
+          spellings, [&row](int64_t) { row.parse("1"); }, row.meaning);
+      continue;
+    }
+    const std::string ending =
+        row.is_required ? " (required)" : fmt::format(" (default: {})", row.default_value);
+    CLI::Option* option = app.add_option(
+        spellings,
+        [&row](const CLI::results_t& values) {
+          row.parse(values.back());
+          return true;
+        },
+        row.meaning + ending);
+    option->type_name(row.type)->expected(1);
+    if (row.is_required) option->required();
+  }
+}
+
+Json OptionTable::to_json() const {
+  Json all = Json::object();
+  for (const Row& row : rows_) {
+    if (!row.is_flag) all[row.name] = row.value();
+  }
+  return all;
+}
+
+std::vector<std::string> OptionTable::differences(const Json& other) const {
+  std::vector<std::string> texts;
+  for (const Row& row : rows_) {
+    if (row.defines == Defines::nothing) continue;
+    const Json here = row.value();
+    const Json there = other.contains(row.name) ? other[row.name] : row.initial;
+    if (here == there) continue;
+    texts.push_back(fmt::format("--{} ({} there, {} here)", row.name, plain(there), plain(here)));
+  }
+  return texts;
+}
+
+}  // namespace galette
