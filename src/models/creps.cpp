@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/creps.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <numbers>
 
@@ -127,12 +129,12 @@ CrepsGenerator::CrepsGenerator(const CrepsConfig& config, at::TensorOptions opti
   const Scope synthesis("synthesis", arena());
   const int64_t b = config.biline_channels;
   for (int64_t r = 4; r <= config.img_resolution; r *= 2) {
-    const Scope scope = synthesis / ("b" + std::to_string(r));
+    const Scope scope = synthesis / fmt::format("b{}", r);
     if (r == 4) input_.emplace(scope / "input", config);
     stages_.emplace_back(scope, config, r);
   }
   for (int64_t r = 8; r <= config.img_resolution; r *= 2) {
-    decoders_.emplace_back(synthesis / ("decoder_" + std::to_string(r)), b);
+    decoders_.emplace_back(synthesis / fmt::format("decoder_{}", r), b);
   }
   decoder_last_.emplace(synthesis / "decoder_last", b);
   decoder_img_.emplace(synthesis / "decoder_img", b, config.img_channels, FullyConnected::Config{});

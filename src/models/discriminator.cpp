@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/discriminator.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "kernels/fir_filter.h"
@@ -75,7 +77,7 @@ ResidualDiscriminator::ResidualDiscriminator(const DiscriminatorConfig& config,
   const Scope root("", arena());
   int64_t next_layer = 0;
   for (int64_t r = config.img_resolution; r > 4; r /= 2) {
-    blocks_.emplace_back(root / ("b" + std::to_string(r)), config, r, next_layer);
+    blocks_.emplace_back(root / fmt::format("b{}", r), config, r, next_layer);
   }
   const Scope b4 = root / "b4";
   const int64_t c4 = config.channels(4), cmap_dim = config.c_dim > 0 ? c4 : 0;

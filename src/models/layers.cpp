@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/layers.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "kernels/conv2d_resample.h"
@@ -63,7 +65,7 @@ MappingNetwork::MappingNetwork(const Scope& scope, const Config& config) : confi
     width += config.w_dim;
   }
   for (int64_t k = 0; k < config.num_layers; ++k) {
-    layers_.emplace_back(scope / ("fc" + std::to_string(k)), k == 0 ? width : config.w_dim,
+    layers_.emplace_back(scope / fmt::format("fc{}", k), k == 0 ? width : config.w_dim,
                          config.w_dim,
                          FullyConnected::Config{.activation = Activation::kLrelu,
                                                 .lr_multiplier = 0.01});
