@@ -10,6 +10,15 @@
 
 namespace galette::io {
 
+struct ImageShape {
+  int width = 0;
+  int height = 0;
+  int channels = 0;
+
+  size_t bytes() const { return size_t(width) * size_t(height) * size_t(channels); }
+  bool operator==(const ImageShape&) const = default;
+};
+
 struct Image {
   int width = 0;
   int height = 0;
@@ -21,6 +30,7 @@ struct Image {
   Image(int w, int h, int c)
       : width(w), height(h), channels(c), pixels(size_t(w) * size_t(h) * size_t(c)) {}
 
+  ImageShape shape() const { return {width, height, channels}; }
   size_t stride() const { return size_t(width) * size_t(channels); }
   uint8_t* row(int y) { return pixels.data() + size_t(y) * stride(); }
   const uint8_t* row(int y) const { return pixels.data() + size_t(y) * stride(); }

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/dataset_file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <numeric>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "io/check.h"
+#include "io/checksum.h"
+#include "io/dataset_header.h"
+#include "io/legacy_random.h"
+
+namespace galette::io {
+namespace {
+
+void mirror_rows(uint8_t* image, int64_t rows, int64_t width) {
+  for (int64_t y = 0; y < rows; ++y) std::reverse(image + y * width, image + (y + 1) * width);
+}
+
+}  // namespace
+
+Dataset::Descriptor::Descriptor(const std::string& path)
+    : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  if (fd_ < 0) throw InputError(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
+}
+
+Dataset::Descriptor::~Descriptor() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Dataset Dataset::open(const std::string& path, const DatasetView& view) {
+  return Dataset(read_dataset_header(path), view);
+}
+
+Dataset::Dataset(DatasetHeader header, const DatasetView& view)
+    : info_(std::move(header.info)),
+      file_(info_.path),
+      offset_(header.offset),
+      checksums_(std::move(header.checksums)),
+      labels_(std::move(header.labels)),
+      chosen_(choose(info_.num_images, view)),
+      mirror_(view.mirror),
+      show_labels_(view.labels) {
+  const int64_t bytes = info_.num_images * info_.image_bytes();
+  const int advice = bytes <= view.cache_bytes ? POSIX_FADV_WILLNEED : POSIX_FADV_RANDOM;
+  ::posix_fadvise(file_.get(), offset_, bytes, advice);  // a hint: its failure changes no result
+}
+
+int64_t Dataset::image_index(int64_t item) const {
+  TORCH_CHECK(item >= 0 && item < size(), info_.path, ": no item ", item, " among ", size());
+  return chosen_[static_cast<size_t>(item) % chosen_.size()];
+}
+
+bool Dataset::is_mirrored(int64_t item) const {
+  return item >= static_cast<int64_t>(chosen_.size());
+}
+
+void Dataset::read(int64_t item, uint8_t* chw) const {
+  read_image(image_index(item), chw);
+  if (is_mirrored(item)) mirror_rows(chw, info_.channels * info_.resolution, info_.resolution);
+}
+
+void Dataset::read_image(int64_t index, uint8_t* chw) const {
+  const int64_t size = info_.image_bytes();
+  for (int64_t done = 0; done < size;) {
+    const ssize_t got = ::pread(file_.get(), chw + done, static_cast<size_t>(size - done),
+                                offset_ + index * size + done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      throw std::runtime_error(
+          fmt::format("{}: cannot read image {}: {}", info_.path, index, std::strerror(errno)));
+    }
+    if (got == 0) {
+      throw DamagedFile(fmt::format("{}: truncated: it ends before image {}", info_.path, index));
+    }
+    done += got;
+  }
+}
+
+at::Tensor Dataset::label(int64_t item) const {
+  const int64_t index = image_index(item);
+  at::Tensor label = at::zeros({label_dim()});
+  if (label_dim() == 0) return label;
+  if (info_.label_kind == LabelKind::vectors) return label.copy_(labels_[index]);
+  label.data_ptr<float>()[labels_.const_data_ptr<int64_t>()[index]] = 1;
+  return label;
+}
+
+at::Tensor Dataset::images(const std::vector<int64_t>& items) const {
+  at::Tensor result = at::empty(
+      {static_cast<int64_t>(items.size()), info_.channels, info_.resolution, info_.resolution},
+      at::kByte);
+  auto* out = result.data_ptr<uint8_t>();
+  for (const int64_t item : items) {
+    read(item, out);
+    out += info_.image_bytes();
+  }
+  return result;
+}
+
+at::Tensor Dataset::labels(const std::vector<int64_t>& items) const {
+  at::Tensor result = at::empty({static_cast<int64_t>(items.size()), label_dim()});
+  for (size_t i = 0; i < items.size(); ++i) result[static_cast<int64_t>(i)] = label(items[i]);
+  return result;
+}
+
+void Dataset::verify() const {
+  std::vector<uint8_t> image(static_cast<size_t>(info_.image_bytes()));
+  const auto* expected = checksums_.const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < info_.num_images; ++i) {
+    read_image(i, image.data());
+    if (int64_t{crc32c(image.data(), image.size())} != expected[i]) {
+      throw DamagedFile(
+          fmt::format("{}: damaged: image {} differs from its checksum", info_.path, i));
+    }
+  }
+}
+
+std::vector<int64_t> Dataset::choose(int64_t count, const DatasetView& view) {
+  std::vector<int64_t> chosen(static_cast<size_t>(count));
+  std::iota(chosen.begin(), chosen.end(), int64_t{0});
+  if (!view.max_size || *view.max_size >= count) return chosen;
+  LegacyRandom(view.seed).shuffle(std::span<int64_t>(chosen));
+  chosen.resize(static_cast<size_t>(*view.max_size));
+  std::sort(chosen.begin(), chosen.end());
+  return chosen;
+}
+
+}  // namespace galette::io
