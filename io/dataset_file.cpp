@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <numeric>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,7 +12,6 @@
 #include "io/check.h"
 #include "io/checksum.h"
 #include "io/dataset_header.h"
-#include "io/legacy_random.h"
 
 namespace galette::io {
 namespace {
@@ -43,26 +41,17 @@ Dataset::Dataset(DatasetHeader header, const DatasetView& view)
       offset_(header.offset),
       checksums_(std::move(header.checksums)),
       labels_(std::move(header.labels)),
-      chosen_(choose(info_.num_images, view)),
-      mirror_(view.mirror),
+      items_(info_.num_images, view.max_size, view.seed, view.mirror),
       show_labels_(view.labels) {
   const int64_t bytes = info_.num_images * info_.image_bytes();
   const int advice = bytes <= view.cache_bytes ? POSIX_FADV_WILLNEED : POSIX_FADV_RANDOM;
   ::posix_fadvise(file_.get(), offset_, bytes, advice);  // a hint: its failure changes no result
 }
 
-int64_t Dataset::image_index(int64_t item) const {
-  TORCH_CHECK(item >= 0 && item < size(), info_.path, ": no item ", item, " among ", size());
-  return chosen_[static_cast<size_t>(item) % chosen_.size()];
-}
-
-bool Dataset::is_mirrored(int64_t item) const {
-  return item >= static_cast<int64_t>(chosen_.size());
-}
-
 void Dataset::read(int64_t item, uint8_t* chw) const {
-  read_image(image_index(item), chw);
-  if (is_mirrored(item)) mirror_rows(chw, info_.channels * info_.resolution, info_.resolution);
+  read_image(items_.raw_index(item), chw);
+  if (items_.is_mirrored(item))
+    mirror_rows(chw, info_.channels * info_.resolution, info_.resolution);
 }
 
 void Dataset::read_image(int64_t index, uint8_t* chw) const {
@@ -83,7 +72,7 @@ void Dataset::read_image(int64_t index, uint8_t* chw) const {
 }
 
 at::Tensor Dataset::label(int64_t item) const {
-  const int64_t index = image_index(item);
+  const int64_t index = items_.raw_index(item);
   at::Tensor label = at::zeros({label_dim()});
   if (label_dim() == 0) return label;
   if (info_.label_kind == LabelKind::vectors) return label.copy_(labels_[index]);
@@ -119,16 +108,6 @@ void Dataset::verify() const {
           fmt::format("{}: damaged: image {} differs from its checksum", info_.path, i));
     }
   }
-}
-
-std::vector<int64_t> Dataset::choose(int64_t count, const DatasetView& view) {
-  std::vector<int64_t> chosen(static_cast<size_t>(count));
-  std::iota(chosen.begin(), chosen.end(), int64_t{0});
-  if (!view.max_size || *view.max_size >= count) return chosen;
-  LegacyRandom(view.seed).shuffle(std::span<int64_t>(chosen));
-  chosen.resize(static_cast<size_t>(*view.max_size));
-  std::sort(chosen.begin(), chosen.end());
-  return chosen;
 }
 
 }  // namespace galette::io

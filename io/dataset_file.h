@@ -21,6 +21,8 @@
 
 #include <ATen/ATen.h>
 
+#include "io/dataset_items.h"
+
 namespace galette::io {
 
 inline constexpr const char* kDatasetFormat = "galette-dataset";
@@ -64,13 +66,12 @@ class Dataset {
 
   const DatasetInfo& info() const { return info_; }
   /// Number of items, mirror images included.
-  int64_t size() const { return static_cast<int64_t>(chosen_.size()) * (mirror_ ? 2 : 1); }
+  int64_t size() const { return items_.size(); }
   /// Width of label(): 0 when there are none or the view hides them.
   int64_t label_dim() const { return show_labels_ ? info_.label_dim : 0; }
 
-  /// The image in the file that an item shows, and whether it shows its mirror image.
-  int64_t image_index(int64_t item) const;
-  bool is_mirrored(int64_t item) const;
+  /// Which image of the file each item shows.
+  const DatasetItems& items() const { return items_; }
 
   /// Fills [C, S, S] bytes. Throws DamagedFile when the file has been cut since it was opened.
   void read(int64_t item, uint8_t* chw) const;
@@ -101,7 +102,6 @@ class Dataset {
   };
 
   Dataset(DatasetHeader header, const DatasetView& view);
-  static std::vector<int64_t> choose(int64_t count, const DatasetView& view);
   void read_image(int64_t index, uint8_t* chw) const;
 
   DatasetInfo info_;
@@ -109,8 +109,7 @@ class Dataset {
   int64_t offset_ = 0;    ///< of /images in the file
   at::Tensor checksums_;  ///< int64 [N]
   at::Tensor labels_;     ///< int64 [N], float32 [N, L], or undefined
-  std::vector<int64_t> chosen_;
-  bool mirror_ = false;
+  DatasetItems items_;
   bool show_labels_ = true;
 };
 

@@ -140,7 +140,7 @@ class Packer {
   void write_images(const std::string& path, int64_t offset, const PackProgress& progress);
   void pack_image(int64_t image, uint8_t* planes);
   void collect();
-  std::vector<ImageLabel> collect_labels();
+  void collect_labels();
   DatasetContents describe_contents();
 
   const PackOptions& options_;
@@ -150,6 +150,7 @@ class Packer {
   std::vector<int64_t> kept_;  ///< images of the source, in their order
   std::vector<uint32_t> checksums_;
   PixelSums sums_{0};
+  std::vector<ImageLabel> labels_;
   PackReport report_;
 };
 
@@ -244,8 +245,9 @@ void Packer::write_images(const std::string& path, int64_t offset, const PackPro
   together(comm_, [&] { output->sync(); });
 }
 
-/// Brings checksums and sums to every rank.
+/// Brings checksums and sums to every rank; labels are known to each.
 void Packer::collect() {
+  collect_labels();
   MPI_CHECK(MPI_Allreduce(MPI_IN_PLACE, checksums_.data(), int(checksums_.size()), MPI_UINT32_T,
                           MPI_SUM, comm_));
   for (std::vector<uint64_t>* sums : {&sums_.sum, &sums_.square}) {
@@ -254,14 +256,12 @@ void Packer::collect() {
   }
 }
 
-std::vector<ImageLabel> Packer::collect_labels() {
-  std::vector<ImageLabel> labels;
-  for (const int64_t image : kept_) {
-    labels.push_back(source_->label(image));
-    if (labels.back().index() == 0) ++report_.images_unlabelled;
-  }
+/// Labels count only when every image has one.
+void Packer::collect_labels() {
+  for (const int64_t image : kept_) labels_.push_back(source_->label(image));
+  report_.images_unlabelled = std::count(labels_.begin(), labels_.end(), ImageLabel{});
   report_.has_labels = report_.images_unlabelled == 0;
-  return report_.has_labels ? labels : std::vector<ImageLabel>{};
+  if (!report_.has_labels) labels_.clear();
 }
 
 DatasetContents Packer::describe_contents() {
@@ -270,7 +270,7 @@ DatasetContents Packer::describe_contents() {
   contents.checksums = checksums_;
   contents.sums = sums_;
   for (const int64_t image : kept_) contents.names.push_back(source_->name(image));
-  contents.labels = collect_labels();
+  contents.labels = labels_;
   namespace fs = std::filesystem;
   const fs::path source = fs::path(options_.source).lexically_normal();
   contents.name = options_.name.empty() ? fs::path(options_.dest).stem().string() : options_.name;
