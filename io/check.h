@@ -17,6 +17,12 @@ class InputError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A file of the right kind whose content is broken: cut off, changed, or never finished.
+class DamagedFile : public InputError {
+ public:
+  using InputError::InputError;
+};
+
 /// The text of an MPI error code.
 std::string mpi_error_text(int code);
 

@@ -49,7 +49,7 @@ H5Handle open_file(const std::string& path, unsigned flags, hid_t access) {
     throw InputError(fmt::format("{}: is a folder; give an HDF5 file", path));
   const hid_t id = H5Fopen(path.c_str(), flags, access);
   if (id < 0)
-    throw InputError(
+    throw DamagedFile(
         fmt::format("{}: truncated, damaged or not an HDF5 file ({})", path, hdf5_error_text()));
   return {id, H5Fclose};
 }
@@ -181,17 +181,25 @@ H5File H5File::create_parallel(const std::string& path, MPI_Comm comm) {
 }
 
 bool H5File::exists(const std::string& name) const {
+  const auto has_link = [&](const std::string& link) {
+    const htri_t found = H5Lexists(file_, link.c_str(), H5P_DEFAULT);
+    if (found < 0)
+      throw DamagedFile(
+          fmt::format("{}: '{}' cannot be looked up ({})", path_, link, hdf5_error_text()));
+    return found > 0;
+  };
   // HDF5 fails on a missing group on the way, so every prefix is asked in turn.
   for (size_t end = name.find('/', 1); end != std::string::npos; end = name.find('/', end + 1))
-    if (H5Lexists(file_, name.substr(0, end).c_str(), H5P_DEFAULT) <= 0) return false;
-  return name == "/" || H5Lexists(file_, name.c_str(), H5P_DEFAULT) > 0;
+    if (!has_link(name.substr(0, end))) return false;
+  return name == "/" || has_link(name);
 }
 
 H5Handle H5File::open_object(const std::string& name) const {
   if (!exists(name)) throw InputError(fmt::format("{}: lacks '{}'", path_, name));
   const hid_t id = H5Oopen(file_, name.c_str(), H5P_DEFAULT);
   if (id < 0)
-    throw InputError(fmt::format("{}: '{}' cannot be opened ({})", path_, name, hdf5_error_text()));
+    throw DamagedFile(
+        fmt::format("{}: '{}' cannot be opened ({})", path_, name, hdf5_error_text()));
   return {id, H5Oclose};
 }
 
@@ -240,7 +248,7 @@ at::Tensor H5File::read(const std::string& name) const {
   const H5Handle file_type(H5_CHECK(H5Dget_type(dataset)), H5Tclose);
   const H5Handle memory_type = read_type(file_type, value.scalar_type());
   if (H5Dread(dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, value.data_ptr()) < 0)
-    throw InputError(
+    throw DamagedFile(
         fmt::format("{}: dataset '{}' cannot be read ({})", path_, name, hdf5_error_text()));
   return value;
 }
@@ -262,8 +270,8 @@ void H5File::read_rows_into(const std::string& name, int64_t offset, at::Tensor 
   const H5Handle file_type(H5_CHECK(H5Dget_type(dataset)), H5Tclose);
   const H5Handle memory_type = read_type(file_type, rows.scalar_type());
   if (H5Dread(dataset, memory_type, memory_space, file_space, H5P_DEFAULT, rows.data_ptr()) < 0)
-    throw InputError(fmt::format("{}: rows {} to {} of dataset '{}' cannot be read ({})", path_,
-                                 offset, offset + rows.size(0), name, hdf5_error_text()));
+    throw DamagedFile(fmt::format("{}: rows {} to {} of dataset '{}' cannot be read ({})", path_,
+                                  offset, offset + rows.size(0), name, hdf5_error_text()));
 }
 
 void H5File::create_group(const std::string& name) {

@@ -41,7 +41,7 @@ class H5Handle {
 
 /// Metadata carries checksums in the files created here, and datasets of 1 MiB or more start at a
 /// multiple of 1 MiB. Failures that stem from the file's content throw InputError naming file and
-/// object; others std::runtime_error.
+/// object, DamagedFile when HDF5 itself cannot make sense of it; others std::runtime_error.
 class H5File {
  public:
   /// Opens for reading on this rank alone, without a lock. Throws InputError when the file is
@@ -75,6 +75,7 @@ class H5File {
   void read_rows_into(const std::string& name, int64_t offset, at::Tensor rows) const;
 
   void create_group(const std::string& name);
+
   /// Creates a contiguous dataset and writes the whole tensor (CPU, contiguous), from this rank
   /// alone.
   void write(const std::string& name, const at::Tensor& value);
@@ -89,6 +90,10 @@ class H5File {
   /// dataset.
   void create_view(const std::string& name, const std::string& source, int64_t offset,
                    const std::vector<int64_t>& shape);
+
+  /// A text as a scalar string of fixed length, which h5dump prints and which may be of any size.
+  void write_text(const std::string& name, const std::string& text);
+  std::string read_text(const std::string& name) const;
 
   bool has_attribute(const std::string& object, const std::string& name) const;
   std::string string_attribute(const std::string& object, const std::string& name) const;
@@ -108,7 +113,7 @@ class H5File {
   int64_t raw_offset(const std::string& name) const;
 
   /// Flushes to the storage (one fsync on every rank of a parallel file; a file of one rank is
-  /// handed to the system only, see io/durable.h). Collective on parallel files.
+  /// handed to the system only, see sync_path). Collective on parallel files.
   void flush();
   /// Closes and reports failures. Collective on parallel files.
   void close();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Attributes of HDF5 objects: strings (written with variable length, which h5py shows as str) and
-// scalar numbers.
+// scalar numbers. Texts as datasets.
 #include <fmt/format.h>
 
 #include "io/check.h"
@@ -36,6 +36,31 @@ std::string read_fixed_string(hid_t attribute, hid_t type) {
 }
 
 }  // namespace
+
+void H5File::write_text(const std::string& name, const std::string& text) {
+  const H5Handle type = utf8_type(std::max<size_t>(text.size(), 1));  // HDF5 knows no empty type
+  const H5Handle space(H5_CHECK(H5Screate(H5S_SCALAR)), H5Sclose);
+  H5Handle dataset(
+      H5_CHECK(H5Dcreate2(file_, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)),
+      H5Dclose);
+  H5_CHECK(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, text.c_str()));
+  dataset.close_checked();
+}
+
+std::string H5File::read_text(const std::string& name) const {
+  const H5Handle dataset = open_dataset(name);
+  const H5Handle type(H5_CHECK(H5Dget_type(dataset)), H5Tclose);
+  const H5Handle space(H5_CHECK(H5Dget_space(dataset)), H5Sclose);
+  if (H5Tget_class(type) != H5T_STRING || H5_CHECK(H5Tis_variable_str(type)) > 0 ||
+      H5_CHECK(H5Sget_simple_extent_npoints(space)) != 1)
+    throw InputError(fmt::format("{}: dataset '{}' is not a text of fixed length", path_, name));
+  std::string text(H5Tget_size(type), '\0');
+  if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, text.data()) < 0)
+    throw DamagedFile(
+        fmt::format("{}: text '{}' cannot be read ({})", path_, name, hdf5_error_text()));
+  text.erase(std::min(text.find('\0'), text.size()));
+  return text;
+}
 
 bool H5File::has_attribute(const std::string& object, const std::string& name) const {
   return exists(object) &&

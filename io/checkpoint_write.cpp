@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing a checkpoint. HDF5 reports a full disk from H5Dwrite but not from flush or close, and not
+// on every rank: each step's outcome is agreed on before the next, so that nothing unsound is
+// renamed and no rank waits for one that failed.
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "io/check.h"
+#include "io/checkpoint.h"
+#include "io/checkpoint_manifest.h"
+#include "io/durable.h"
+#include "io/file_util.h"
+#include "io/hdf5.h"
+#include "io/together.h"
+
+namespace galette::io {
+namespace {
+
+/// Dies here when GALETTE_FAULT asks for it.
+void fault_point(const char* point, MPI_Comm comm) {
+  const char* wanted = std::getenv("GALETTE_FAULT");
+  if (wanted == nullptr) return;
+  const std::string here = fmt::format("checkpoint:{}", point);
+  const int rank = comm_rank(comm);
+  if (wanted == fmt::format("{}:{}", here, rank) || (rank == 0 && wanted == here))
+    std::raise(SIGKILL);
+}
+
+void check_arrays(const CheckpointContent& content) {
+  for (const auto& array : content.arrays)
+    TORCH_CHECK(
+        array.values.dim() == 1 && array.values.device().is_cpu() && array.values.is_contiguous(),
+        "checkpoint array ", array.name, " must be flat, contiguous and on the CPU");
+}
+
+/// A write that cannot fit is better refused than interrupted. A tenth and 16 MiB more than the
+/// data cover alignment, names and what others write meanwhile.
+void require_space(const std::string& path, const CheckpointContent& content) {
+  constexpr uint64_t kMargin = uint64_t{16} << 20;
+  uint64_t bytes = content.state.dump().size();
+  for (const auto& array : content.arrays) bytes += array.values.nbytes();
+  const uint64_t needed = bytes + bytes / 10 + kMargin;
+  const uint64_t free = free_bytes(parent_folder(path));
+  if (free < needed)
+    throw std::runtime_error(
+        fmt::format("{}: not enough space: {} MiB needed, {} MiB free; make room in the folder",
+                    path, needed >> 20, free >> 20));
+}
+
+/// Each rank hashes the blocks that it will write.
+Manifest describe(const CheckpointContent& content, MPI_Comm comm) {
+  Manifest manifest{kCheckpointFormat, content.state.dump(), {}};
+  for (const auto& array : content.arrays) {
+    ArrayRecord record{array.values.scalar_type(), array.values.numel(), {}};
+    const int64_t blocks = block_count(array.values);
+    record.hashes.assign(static_cast<size_t>(blocks), 0);
+    const BlockRange mine = share_of(blocks, comm_rank(comm), comm_size(comm));
+    for (int64_t block = mine.begin; block < mine.end; ++block)
+      record.hashes[static_cast<size_t>(block)] = hash_block(array.values, block);
+    MPI_CHECK(MPI_Allreduce(MPI_IN_PLACE, record.hashes.data(), static_cast<int>(blocks),
+                            MPI_UINT32_T, MPI_SUM, comm));
+    manifest.arrays.emplace(array.name, std::move(record));
+  }
+  return manifest;
+}
+
+void write_arrays(const std::string& path, const CheckpointContent& content, MPI_Comm comm) {
+  std::optional<H5File> file;
+  together(comm, [&] {
+    file = H5File::create_parallel(path, comm);
+    for (const auto& array : content.arrays)
+      file->create_dataset("arrays/" + array.name, array.values.scalar_type(),
+                           array.values.sizes().vec());
+  });
+  fault_point("create", comm);
+  for (const auto& array : content.arrays) {
+    const BlockRange mine = share_of(block_count(array.values), comm_rank(comm), comm_size(comm));
+    const int64_t first = elements_of(array.values, {0, mine.begin}).numel();
+    together(comm, [&] {
+      file->write_rows("arrays/" + array.name, first, elements_of(array.values, mine), true);
+    });
+  }
+  fault_point("write", comm);
+  together(comm, [&] { file->flush(); });
+  fault_point("flush", comm);
+  together(comm, [&] { file->close(); });
+  fault_point("close", comm);
+}
+
+/// Hashes, state and names, synced before the commit mark is added. By one rank: many small objects
+/// are slow to make collectively.
+void add_manifest(const std::string& path, const CheckpointContent& content,
+                  const Manifest& manifest) {
+  auto file = H5File::open_for_writing(path);
+  file.set_attribute("/", "format_version", kCheckpointVersion);
+  file.write_text("format", manifest.format);
+  file.write_text("state", manifest.state);
+  for (const auto& [name, array] : manifest.arrays)
+    file.write("hashes/" + name,
+               at::from_blob(const_cast<uint32_t*>(array.hashes.data()),
+                             {static_cast<int64_t>(array.hashes.size())}, at::kUInt32));
+  for (const auto& array : content.arrays)
+    for (const auto& slice : array.slices)
+      file.create_view(slice.name, "/arrays/" + array.name, slice.offset, slice.shape);
+  file.close();
+  sync_path(path);
+
+  file = H5File::open_for_writing(path);
+  file.write_text("commit", manifest.digest());
+  file.close();
+}
+
+void write_pointer(const std::string& path) {
+  const std::string name = std::filesystem::path(path).filename().string() + "\n";
+  const std::string folder = parent_folder(path);
+  write_file(folder + "/latest", {reinterpret_cast<const uint8_t*>(name.data()), name.size()});
+  sync_path(folder);
+}
+
+}  // namespace
+
+void write_checkpoint(const std::string& path, const CheckpointContent& content, MPI_Comm comm) {
+  check_arrays(content);
+  on_root(comm, [&] { require_space(path, content); });
+  const Manifest manifest = describe(content, comm);
+  const std::string temporary = path + ".tmp";
+  std::optional<TemporaryFile> guard;
+  if (comm_rank(comm) == 0) guard.emplace(temporary);
+
+  write_arrays(temporary, content, comm);
+  on_root(comm, [&] {
+    add_manifest(temporary, content, manifest);
+    fault_point("rename", comm);
+    replace_durably(temporary, path);
+    guard->keep();
+    fault_point("pointer", comm);
+    write_pointer(path);
+  });
+}
+
+}  // namespace galette::io

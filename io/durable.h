@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files that survive a crash: what is synced is on the storage, and a rename is atomic. These throw
+// std::runtime_error naming the path.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace galette::io {
+
+/// fsync of a file or a folder.
+void sync_path(const std::string& path);
+
+/// Syncs `temporary`, renames it to `path` (same folder), and syncs the folder: after a crash there
+/// is the old file or the new one.
+void replace_durably(const std::string& temporary, const std::string& path);
+
+/// Bytes that the file system of a folder has left for this user.
+uint64_t free_bytes(const std::string& folder);
+
+/// The folder of a path; "." when it names none.
+std::string parent_folder(const std::string& path);
+
+/// Removes a half-written file when it goes out of scope, unless keep() was called.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(std::string path) : path_(std::move(path)) {}
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  ~TemporaryFile();
+  const std::string& path() const { return path_; }
+  void keep() { kept_ = true; }
+
+ private:
+  std::string path_;
+  bool kept_ = false;
+};
+
+}  // namespace galette::io
