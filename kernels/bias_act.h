@@ -17,10 +17,10 @@
 namespace galette {
 
 struct BiasActOptions {
-  int64_t dim = 1;              ///< The axis of x along which the bias runs; may be negative.
-  std::optional<double> alpha;  ///< Slope of lrelu below zero (>= 0); 0.2 when absent.
-  std::optional<double> gain;   ///< Factor after the activation; default_gain(act) when absent.
-  std::optional<double> clamp;  ///< Largest magnitude of the result (>= 0); none when absent.
+  int64_t dim = 1;                ///< The axis of x along which the bias runs; may be negative.
+  std::optional<double> alpha{};  ///< Slope of lrelu below zero (>= 0); 0.2 when absent.
+  std::optional<double> gain{};   ///< Factor after the activation; default_gain(act) when absent.
+  std::optional<double> clamp{};  ///< Largest magnitude of the result (>= 0); none when absent.
 };
 
 /// The activation called `name` ("linear", "relu", "lrelu", ...); throws c10::Error for another

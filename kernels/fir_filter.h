@@ -12,10 +12,10 @@
 namespace galette {
 
 struct SetupFilterOptions {
-  bool normalize = true;          ///< Divide by the sum of the taps, so that a constant stays.
-  bool flip_filter = false;       ///< Reverse all axes.
-  double gain = 1;                ///< Total gain of the two-dimensional filter.
-  std::optional<bool> separable;  ///< Keep 1-D taps 1-D; by default from 8 taps on.
+  bool normalize = true;            ///< Divide by the sum of the taps, so that a constant stays.
+  bool flip_filter = false;         ///< Reverse all axes.
+  double gain = 1;                  ///< Total gain of the two-dimensional filter.
+  std::optional<bool> separable{};  ///< Keep 1-D taps 1-D; by default from 8 taps on.
   at::ScalarType dtype = at::kFloat;
 };
 

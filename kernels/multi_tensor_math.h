@@ -1,17 +1,67 @@
 // SPDX-License-Identifier: Apache-2.0
-// The formulas of the optimiser for one element, shared by the CPU and CUDA bodies.
+// The formulas of the optimiser for one element, shared by the CPU and CUDA bodies, and the bodies.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <limits>
+
+#include "kernels/element_type.h"
+#include "kernels/host_device.h"
 
 namespace galette {
 
 struct AdamStep {
   double lr = 0;          ///< Learning rate.
   double beta2 = 0.99;    ///< Decay of the second moment, in [0, 1).
-  double eps = 1e-8;      ///< Added to the root of the second moment.
+  double eps = 1e-8;      ///< Added to the root of the second moment, > 0.
   int64_t step = 1;       ///< The number of this step, counted from 1.
   double grad_scale = 1;  ///< Applied to the gradient before anything else.
 };
+
+/// What a value that is not finite is replaced by: +-kInfinityStandIn, or zero for NaN.
+constexpr double kInfinityStandIn = 1e5;
+
+// The bodies, on n elements of `type`. The CPU body returns the number of values that were not
+// finite, the CUDA body adds it to *nonfinite on the device. They run on the cudaStream_t `stream`.
+int64_t adam_step_cpu(ElementType type, void* theta, const void* grad, void* v, int64_t n,
+                      const AdamStep& step);
+void adam_step_cuda(ElementType type, void* theta, const void* grad, void* v, int64_t n,
+                    const AdamStep& step, int64_t* nonfinite, void* stream);
+void ema_update_cpu(ElementType type, void* ema, const void* value, int64_t n, double beta);
+void ema_update_cuda(ElementType type, void* ema, const void* value, int64_t n, double beta,
+                     void* stream);
+
+template <typename T>
+struct AdamScalars {
+  T scale, beta2, rest, lr, correction, eps;
+  explicit AdamScalars(const AdamStep& step)
+      : scale(static_cast<T>(step.grad_scale)),
+        beta2(static_cast<T>(step.beta2)),
+        rest(static_cast<T>(1 - step.beta2)),
+        lr(static_cast<T>(step.lr)),
+        correction(static_cast<T>(
+            1 / std::sqrt(1 - std::pow(step.beta2, static_cast<double>(step.step))))),
+        eps(static_cast<T>(step.eps)) {}
+};
+
+/// Updates theta and v from one gradient; returns whether the scaled gradient was finite.
+template <typename T>
+GALETTE_HOST_DEVICE inline bool adam_update(T& theta, T grad, T& v, const AdamScalars<T>& s) {
+  const T scaled = s.scale * grad;
+  const bool finite = std::abs(scaled) <= std::numeric_limits<T>::max();
+  const T infinite = static_cast<T>(kInfinityStandIn);
+  const T repaired = scaled > T(0) ? infinite : (scaled < T(0) ? -infinite : T(0));
+  const T h = finite ? scaled : repaired;
+  v = s.beta2 * v + s.rest * h * h;
+  theta -= s.lr * h / (std::sqrt(v) * s.correction + s.eps);
+  return finite;
+}
+
+/// Between value (beta = 0, exactly) and ema (beta = 1).
+template <typename T>
+GALETTE_HOST_DEVICE inline T ema_blend(T ema, T value, T beta) {
+  return value + beta * (ema - value);
+}
 
 }  // namespace galette

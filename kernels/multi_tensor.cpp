@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checks and dispatch of the operations on flat ranges.
+#include "kernels/multi_tensor.h"
+
+#include <ATen/DeviceGuard.h>
+
+#include "kernels/dispatch.h"
+
+namespace galette {
+namespace {
+
+/// `tensor` must be flat and contiguous like the first argument of `op`.
+void check_like(const at::Tensor& tensor, const at::Tensor& first, const char* op,
+                const char* name) {
+  TORCH_CHECK(tensor.defined(), op, ": ", name, " is not defined");
+  TORCH_CHECK(tensor.dim() == 1 && tensor.is_contiguous(), op, ": ", name, " has shape ",
+              tensor.sizes(), " and strides ", tensor.strides(),
+              "; give a one-dimensional contiguous range");
+  TORCH_CHECK(tensor.numel() == first.numel() && tensor.scalar_type() == first.scalar_type() &&
+                  tensor.device() == first.device(),
+              op, ": ", name, " has ", tensor.numel(), " elements of ", tensor.scalar_type(),
+              " on ", tensor.device(), ", the first range ", first.numel(), " of ",
+              first.scalar_type(), " on ", first.device());
+}
+
+ElementType checked_range(const at::Tensor& range, const char* op, const char* name) {
+  const ElementType type = checked_element_type(range, op, name);
+  TORCH_CHECK(type == ElementType::kFloat32 || type == ElementType::kFloat64, op, ": ", name,
+              " is of type ", range.scalar_type(), "; give float32 or float64");
+  check_like(range, range, op, name);
+  return type;
+}
+
+void check_step(const AdamStep& step) {
+  TORCH_CHECK(step.step >= 1, "adam_step: step is ", step.step, "; steps count from 1");
+  TORCH_CHECK(step.beta2 >= 0 && step.beta2 < 1, "adam_step: beta2 is ", step.beta2,
+              "; give 0 <= beta2 < 1");
+  TORCH_CHECK(step.eps > 0, "adam_step: eps is ", step.eps, "; give a positive one");
+}
+
+}  // namespace
+
+int64_t adam_step(const at::Tensor& theta, const at::Tensor& grad, const at::Tensor& v,
+                  const AdamStep& step) {
+  const ElementType type = checked_range(theta, "adam_step", "theta");
+  check_like(grad, theta, "adam_step", "grad");
+  check_like(v, theta, "adam_step", "v");
+  check_step(step);
+  if (theta.numel() == 0) return 0;
+  if (!theta.is_cuda()) {
+    return adam_step_cpu(type, theta.mutable_data_ptr(), grad.const_data_ptr(),
+                         v.mutable_data_ptr(), theta.numel(), step);
+  }
+  const c10::DeviceGuard guard(theta.device());
+  const at::Tensor nonfinite = at::zeros({}, theta.options().dtype(at::kLong));
+  adam_step_cuda(type, theta.mutable_data_ptr(), grad.const_data_ptr(), v.mutable_data_ptr(),
+                 theta.numel(), step, nonfinite.mutable_data_ptr<int64_t>(),
+                 current_cuda_stream(theta));
+  return nonfinite.item<int64_t>();
+}
+
+void ema_update(const at::Tensor& ema, const at::Tensor& value, double beta) {
+  const ElementType type = checked_range(ema, "ema_update", "ema");
+  check_like(value, ema, "ema_update", "value");
+  TORCH_CHECK(beta >= 0 && beta <= 1, "ema_update: beta is ", beta, "; give 0 <= beta <= 1");
+  if (ema.numel() == 0) return;
+  if (!ema.is_cuda()) {
+    return ema_update_cpu(type, ema.mutable_data_ptr(), value.const_data_ptr(), ema.numel(), beta);
+  }
+  const c10::DeviceGuard guard(ema.device());
+  ema_update_cuda(type, ema.mutable_data_ptr(), value.const_data_ptr(), ema.numel(), beta,
+                  current_cuda_stream(ema));
+}
+
+}  // namespace galette

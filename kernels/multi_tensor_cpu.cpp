@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// CPU bodies of the operations on flat ranges.
+#include <atomic>
+
+#include <ATen/Parallel.h>
+
+#include "kernels/cpu_isa.h"
+#include "kernels/multi_tensor_math.h"
+
+namespace galette {
+namespace {
+
+constexpr int64_t kGrain = 32768;  // elements below which a thread is not worth waking
+
+template <typename T>
+GALETTE_FORCE_INLINE inline int64_t adam_run(T* theta, const T* grad, T* v, int64_t n,
+                                             AdamScalars<T> s) {
+  int64_t nonfinite = 0;
+#pragma omp simd reduction(+ : nonfinite)
+  for (int64_t i = 0; i < n; ++i) nonfinite += adam_update(theta[i], grad[i], v[i], s) ? 0 : 1;
+  return nonfinite;
+}
+
+template <typename T>
+GALETTE_FORCE_INLINE inline void ema_run(T* ema, const T* value, int64_t n, T beta) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) ema[i] = ema_blend(ema[i], value[i], beta);
+}
+
+template <typename T>
+int64_t adam_typed(T* theta, const T* grad, T* v, int64_t n, const AdamStep& step) {
+  const AdamScalars<T> s(step);
+  std::atomic<int64_t> nonfinite{0};
+  at::parallel_for(0, n, kGrain, [&](int64_t begin, int64_t end) {
+    run_vectorised([&]() GALETTE_FORCE_INLINE {
+      nonfinite += adam_run(theta + begin, grad + begin, v + begin, end - begin, s);
+    });
+  });
+  return nonfinite;
+}
+
+template <typename T>
+void ema_typed(T* ema, const T* value, int64_t n, T beta) {
+  at::parallel_for(0, n, kGrain, [&](int64_t begin, int64_t end) {
+    run_vectorised(
+        [&]() GALETTE_FORCE_INLINE { ema_run(ema + begin, value + begin, end - begin, beta); });
+  });
+}
+
+}  // namespace
+
+int64_t adam_step_cpu(ElementType type, void* theta, const void* grad, void* v, int64_t n,
+                      const AdamStep& step) {
+  if (type == ElementType::kFloat64) {
+    return adam_typed(static_cast<double*>(theta), static_cast<const double*>(grad),
+                      static_cast<double*>(v), n, step);
+  }
+  return adam_typed(static_cast<float*>(theta), static_cast<const float*>(grad),
+                    static_cast<float*>(v), n, step);
+}
+
+void ema_update_cpu(ElementType type, void* ema, const void* value, int64_t n, double beta) {
+  if (type == ElementType::kFloat64)
+    return ema_typed(static_cast<double*>(ema), static_cast<const double*>(value), n, beta);
+  ema_typed(static_cast<float*>(ema), static_cast<const float*>(value), n,
+            static_cast<float>(beta));
+}
+
+}  // namespace galette

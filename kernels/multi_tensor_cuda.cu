@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// CUDA bodies of the operations on flat ranges: one element per step of a grid-stride loop.
+#include "kernels/cuda_elements.h"
+#include "kernels/multi_tensor_math.h"
+
+namespace galette {
+namespace {
+
+template <typename T>
+__global__ void adam_kernel(T* theta, const T* grad, T* v, int64_t n, AdamScalars<T> s,
+                            int64_t* nonfinite) {
+  unsigned long long bad = 0;
+  for (int64_t i = grid_first(); i < n; i += grid_stride())
+    bad += adam_update(theta[i], grad[i], v[i], s) ? 0 : 1;
+  // Rare, so one atomic per thread that saw any is cheap.
+  if (bad > 0) atomicAdd(reinterpret_cast<unsigned long long*>(nonfinite), bad);
+}
+
+template <typename T>
+__global__ void ema_kernel(T* ema, const T* value, int64_t n, T beta) {
+  for (int64_t i = grid_first(); i < n; i += grid_stride())
+    ema[i] = ema_blend(ema[i], value[i], beta);
+}
+
+/// Calls f(T()) with float or double.
+template <class F>
+void with_real(ElementType type, const F& f) {
+  if (type == ElementType::kFloat64) {
+    f(double());
+  } else {
+    f(float());
+  }
+  CUDA_CHECK(cudaGetLastError());
+}
+
+}  // namespace
+
+void adam_step_cuda(ElementType type, void* theta, const void* grad, void* v, int64_t n,
+                    const AdamStep& step, int64_t* nonfinite, void* stream) {
+  with_real(type, [&](auto zero) {
+    using T = decltype(zero);
+    adam_kernel<T><<<cuda_blocks(n), kCudaThreads, 0, static_cast<cudaStream_t>(stream)>>>(
+        static_cast<T*>(theta), static_cast<const T*>(grad), static_cast<T*>(v), n,
+        AdamScalars<T>(step), nonfinite);
+  });
+}
+
+void ema_update_cuda(ElementType type, void* ema, const void* value, int64_t n, double beta,
+                     void* stream) {
+  with_real(type, [&](auto zero) {
+    using T = decltype(zero);
+    ema_kernel<T><<<cuda_blocks(n), kCudaThreads, 0, static_cast<cudaStream_t>(stream)>>>(
+        static_cast<T*>(ema), static_cast<const T*>(value), n, static_cast<T>(beta));
+  });
+}
+
+}  // namespace galette
