@@ -5,6 +5,8 @@
 #include <string>
 
 #include "kernels/bias_act_math.h"
+#include "kernels/multi_tensor_math.h"
+#include "kernels/upfirdn2d_math.h"
 
 namespace galette {
 namespace {
@@ -26,6 +28,17 @@ void bias_act_gradient_cuda(const BiasActCall&, const void*, const void*, const 
 void bias_act_curvature_cuda(const BiasActCall&, const void*, const void*, const void*, const void*,
                              void*, void*) {
   no_cuda("bias_act");
+}
+
+void adam_step_cuda(ElementType, void*, const void*, void*, int64_t, const AdamStep&, int64_t*,
+                    void*) {
+  no_cuda("adam_step");
+}
+void ema_update_cuda(ElementType, void*, const void*, int64_t, double, void*) {
+  no_cuda("ema_update");
+}
+void upfirdn2d_cuda(const UpFirDnCall&, const void*, bool, double, const void*, void*, void*) {
+  no_cuda("upfirdn2d");
 }
 
 }  // namespace galette
