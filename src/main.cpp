@@ -1,2 +1,79 @@
 // SPDX-License-Identifier: Apache-2.0
-int main() { return 0; }
+// The program: starts MPI, picks the subcommand, and is the one place that catches. Errors that all
+// ranks meet are told once; exit codes are those of base/exit_code.h.
+#include <algorithm>
+#include <cstdio>
+
+#include <CLI/CLI.hpp>
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
+
+#include "base/exit_code.h"
+#include "cli/command.h"
+#include "cli/dataset_command.h"
+#include "cli/train_command.h"
+#include "cli/version.h"
+#include "io/check.h"
+#include "parallel/mpi_session.h"
+
+namespace galette {
+namespace {
+
+constexpr int kHelpColumn = 34;
+
+/// The name of the subcommand that was being parsed, as typed after the program's name.
+std::string parsed_command(const CLI::App& app) {
+  std::string name = "galette";
+  for (const CLI::App* sub : app.get_subcommands()) name += " " + sub->get_name();
+  return name;
+}
+
+std::string one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+int run(int argc, char** argv, const MpiSession& session) {
+  CLI::App app("Trains CREPS and StyleGAN generators on supercomputers: one MPI rank per GPU.");
+  app.name("galette");
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(kHelpColumn);
+  app.set_version_flag("--version", version_text);
+  Action action;
+  add_train_command(app, action);
+  add_dataset_command(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help_or_version) {
+    return session.is_root() ? app.exit(help_or_version) : kExitDone;
+  } catch (const CLI::ParseError& error) {
+    throw InputError(
+        fmt::format("{} (see `{} --help`)", one_line(error.what()), parsed_command(app)));
+  }
+  return action();
+}
+
+int run_and_catch(int argc, char** argv, MpiSession& session) {
+  try {
+    return run(argc, argv, session);
+  } catch (const InputError& error) {
+    return session.fail(one_line(error.what()), kExitUsage);
+  } catch (const c10::Error& error) {
+    return session.fail(one_line(error.what_without_backtrace()), kExitError);
+  } catch (const std::exception& error) {
+    return session.fail(one_line(error.what()), kExitError);
+  }
+}
+
+}  // namespace
+}  // namespace galette
+
+int main(int argc, char** argv) {
+  try {
+    galette::MpiSession session(&argc, &argv);
+    return galette::run_and_catch(argc, argv, session);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "galette: %s\n", error.what());
+    return galette::kExitError;
+  }
+}

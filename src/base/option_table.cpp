@@ -208,7 +208,7 @@ void OptionTable::add_to(CLI::App& app) const {
       continue;
     }
     const std::string ending =
-        row.is_required ? " (required)" : fmt::format(" (default: {})", row.default_value);
+        row.is_required ? "" : fmt::format(" (default: {})", row.default_value);
     CLI::Option* option = app.add_option(
         spellings,
         [&row](const CLI::results_t& values) {

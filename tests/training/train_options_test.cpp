@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "training/train_options.h"
+
+#include <functional>
+
+#include <CLI/CLI.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "io/check.h"
+
+namespace galette {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+const std::string kRequired = "--cfg=creps --data=set.h5 --batch=16 --gamma=0.5 --outdir=runs ";
+
+TrainOptions parsed(const std::string& line) {
+  TrainOptions options;
+  const OptionTable table = train_option_table(options);
+  CLI::App app;
+  table.add_to(app);
+  app.parse(line);
+  return options;
+}
+
+DatasetFacts emoji() {
+  return {"emoji", 3926, 32, 3, 0, "f00d"};
+}
+
+std::string error_of(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+std::string check_error(const std::string& line, int ranks = 1) {
+  return error_of([&] { check_options(parsed(kRequired + line), ranks); });
+}
+
+std::string resolve_error(const std::string& line, int ranks = 1, DatasetFacts data = emoji()) {
+  return error_of([&] {
+    TrainOptions options = parsed("--cfg=creps --data=set.h5 --gamma=1 --outdir=runs " + line);
+    resolve_options(options, ranks, data);
+  });
+}
+
+TEST(TrainOptions, DefaultsAreResolved) {
+  TrainOptions o = parsed(kRequired);
+  check_options(o, 2);
+  resolve_options(o, 2, emoji());
+  EXPECT_EQ(o.gpus, 2);
+  EXPECT_EQ(o.batch_gpu, 8);
+  EXPECT_EQ(o.glr, 0.002);
+  EXPECT_EQ(o.dlr, 0.002);
+  EXPECT_EQ(o.map_depth, 8);
+  EXPECT_EQ(o.generator_cbase(), 65536);
+  EXPECT_EQ(o.generator_cmax(), 1024);
+  EXPECT_EQ(o.accumulation_steps(), 1);
+  EXPECT_EQ(o.aug, "noaug");
+  EXPECT_TRUE(o.metrics.empty());
+}
+
+TEST(TrainOptions, GivenValuesStay) {
+  TrainOptions o = parsed(kRequired + "--batch-gpu=4 --glr=0.01 --map-depth=3 --gpus=2");
+  check_options(o, 2);
+  resolve_options(o, 2, emoji());
+  EXPECT_EQ(o.batch_gpu, 4);
+  EXPECT_EQ(o.accumulation_steps(), 2);
+  EXPECT_EQ(o.glr, 0.01);
+  EXPECT_EQ(o.map_depth, 3);
+}
+
+TEST(TrainOptions, RequiredOptions) {
+  EXPECT_THROW(parsed("--data=set.h5 --batch=16 --gamma=0.5"), CLI::RequiredError);
+  EXPECT_THROW(parsed("--cfg=creps --batch=16 --gamma=0.5"), CLI::RequiredError);
+  EXPECT_THROW(parsed("--cfg=creps --data=set.h5 --gamma=0.5"), CLI::RequiredError);
+  EXPECT_THROW(parsed("--cfg=creps --data=set.h5 --batch=16"), CLI::RequiredError);
+}
+
+TEST(TrainOptions, UnknownNamesAreListedWithTheKnownOnes) {
+  EXPECT_THAT(error_of([] { parsed(kRequired + "--metrics=fid60k"); }),
+              AllOf(HasSubstr("'fid60k' is not one of"), HasSubstr("fid50k_full")));
+  EXPECT_EQ(error_of([] { parsed("--cfg=biggan"); }),
+            "--cfg=biggan: 'biggan' is not one of stylegan3-t, stylegan3-r, stylegan2, creps");
+  EXPECT_THROW(parsed(kRequired + "--unknown=1"), CLI::ParseError);
+}
+
+TEST(TrainOptions, WhatThisVersionCannotDoIsRefused) {
+  EXPECT_EQ(error_of([] {
+              check_options(parsed("--cfg=stylegan2 --data=d --batch=4 --gamma=1 --outdir=o"), 1);
+            }),
+            "--cfg=stylegan2 is not available in this version: give --cfg=creps");
+  EXPECT_EQ(check_error("--aug=ada"),
+            "--aug=ada is not available in this version: give --aug=noaug");
+  EXPECT_EQ(check_error("--metrics=fid50k_full"),
+            "--metrics=fid50k_full is not available in this version: give --metrics=none");
+}
+
+TEST(TrainOptions, GpusMustBeTheNumberOfRanks) {
+  EXPECT_EQ(
+      check_error("--gpus=4", 2),
+      "--gpus=4, but the launcher started 2 ranks: start it with `mpirun -n 4` or `srun -n 4`, "
+      "or leave --gpus out");
+  EXPECT_EQ(check_error("--gpus=2", 2), "no error");
+}
+
+TEST(TrainOptions, ARunNeedsAPlace) {
+  EXPECT_THAT(
+      error_of([] { check_options(parsed("--cfg=creps --data=d --batch=4 --gamma=1"), 1); }),
+      HasSubstr("neither --outdir nor --run-dir"));
+  EXPECT_EQ(error_of([] {
+              check_options(parsed("--cfg=creps --data=d --batch=4 --gamma=1 --run-dir=x"), 1);
+            }),
+            "no error");
+  EXPECT_THAT(check_error("--desc=a/b"), HasSubstr("--desc=a/b"));
+}
+
+TEST(TrainOptions, FilesThatAreNamedMustExist) {
+  EXPECT_EQ(check_error("--resume=/no/net.h5"), "--resume=/no/net.h5: no such file");
+  EXPECT_EQ(check_error("--restart=/no/state.h5"), "--restart=/no/state.h5: no such file");
+  EXPECT_EQ(check_error("--restart=never"), "no error");
+}
+
+TEST(TrainOptions, DatasetMustSuitTheNetworks) {
+  DatasetFacts data = emoji();
+  data.num_images = 0;
+  EXPECT_EQ(resolve_error("--batch=16", 1, data), "--data=set.h5: has no images");
+  data = emoji();
+  data.resolution = 4;
+  EXPECT_THAT(resolve_error("--batch=16", 1, data), HasSubstr("--data=set.h5: images of 4x4"));
+  data.resolution = 48;
+  EXPECT_THAT(resolve_error("--batch=16", 1, data), HasSubstr("power of two"));
+}
+
+TEST(TrainOptions, ConditionalTrainingNeedsLabels) {
+  EXPECT_THAT(resolve_error("--batch=16 --cond=1"),
+              HasSubstr("--cond=true, but set.h5 has no labels"));
+  DatasetFacts labelled = emoji();
+  labelled.label_dim = 10;
+  EXPECT_EQ(resolve_error("--batch=16 --cond=1", 1, labelled), "no error");
+}
+
+TEST(TrainOptions, BatchMustDivide) {
+  EXPECT_EQ(resolve_error("--batch=15", 2),
+            "--batch=15 is not divisible by 2 ranks: give a multiple of 2");
+  EXPECT_EQ(resolve_error("--batch=24 --batch-gpu=8", 2),
+            "--batch=24 is not divisible by 2 ranks times --batch-gpu=8: give a --batch-gpu that "
+            "divides 12");
+  EXPECT_EQ(resolve_error("--batch=16 --batch-gpu=16", 2),
+            "--batch=16 is not divisible by 2 ranks times --batch-gpu=16: give a --batch-gpu that "
+            "divides 8");
+}
+
+TEST(TrainOptions, NoMinibatchStdGroupIsSplit) {
+  EXPECT_EQ(
+      resolve_error("--batch=8", 4),
+      "2 per rank (--batch=8 on 4 ranks) is smaller than the minibatch-std group of 4: give a "
+      "larger one, fewer ranks, or --mbstd-group=2");
+  EXPECT_THAT(resolve_error("--batch=8 --batch-gpu=2"),
+              HasSubstr("--batch-gpu=2 is smaller than the minibatch-std group of 4"));
+  EXPECT_THAT(resolve_error("--batch=12 --batch-gpu=6"),
+              HasSubstr("--batch-gpu=6 is not a multiple of the minibatch-std group of 4"));
+  EXPECT_EQ(resolve_error("--batch=8 --mbstd-group=2", 4), "no error");
+  // A batch below the group size makes one group of the whole batch.
+  EXPECT_EQ(resolve_error("--batch=2"), "no error");
+}
+
+TEST(TrainOptions, TheOrderOfTheRules) {
+  DatasetFacts data = emoji();
+  data.num_images = 0;
+  EXPECT_THAT(resolve_error("--batch=15 --cond=1", 2, data), HasSubstr("no images"));
+  EXPECT_THAT(resolve_error("--batch=15 --cond=1", 2), HasSubstr("--cond"));
+  EXPECT_THAT(resolve_error("--batch=15 --batch-gpu=1", 2), HasSubstr("divisible by 2 ranks:"));
+  EXPECT_THAT(resolve_error("--batch=16 --batch-gpu=3", 2), HasSubstr("times --batch-gpu=3"));
+}
+
+TEST(TrainOptions, OnlyOptionsThatDecideTheResultAreCompared) {
+  TrainOptions there;
+  const OptionTable table_there = train_option_table(there);
+  TrainOptions here;
+  const OptionTable table_here = train_option_table(here);
+  here.kimg = 5;
+  here.tick = 1;
+  here.snap = 2;
+  here.desc = "x";
+  here.workers = 1;
+  here.gpus = 4;
+  here.batch_gpu = 4;
+  here.restart = "never";
+  here.keep = 5;
+  EXPECT_THAT(table_here.differences(table_there.to_json()), ElementsAre());
+  here.seed = 3;
+  here.gamma = 2;
+  EXPECT_THAT(table_here.differences(table_there.to_json()),
+              ElementsAre("--gamma (0 there, 2 here)", "--seed (0 there, 3 here)"));
+}
+
+}  // namespace
+}  // namespace galette
