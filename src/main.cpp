@@ -40,8 +40,8 @@ int run(int argc, char** argv, const MpiSession& session) {
   app.get_formatter()->column_width(kHelpColumn);
   app.set_version_flag("--version", version_text);
   Action action;
-  add_train_command(app, action);
   add_dataset_command(app, action);
+  add_train_command(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {

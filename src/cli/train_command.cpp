@@ -11,8 +11,10 @@
 #include "parallel/mpi_communicator.h"
 #include "parallel/mpi_session.h"
 #include "parallel/threads.h"
+#include "training/preemption.h"
 #include "training/run_directory.h"
 #include "training/train_options.h"
+#include "training/trainer.h"
 
 namespace galette {
 namespace {
@@ -60,7 +62,8 @@ void log_summary(const TrainCommand& command, const io::Dataset& data, const std
 
 int train(TrainCommand& command) {
   TrainOptions& options = command.options;
-  const MpiCommunicator comm(MPI_COMM_WORLD);
+  MpiCommunicator comm(MPI_COMM_WORLD);
+  const PreemptionSignals signals;
   require_complete_world(comm.size());
   check_options(options, comm.size());
   const io::Dataset data = open_dataset(options, comm.handle());
@@ -74,7 +77,7 @@ int train(TrainCommand& command) {
   const RunDirectory run = RunDirectory::prepare(options, command.table, facts, comm.handle());
   log::append_to(run.file("log.txt"));
   log_summary(command, data, run.path(), threads);
-  return kExitDone;
+  return Trainer(options, data, run, comm, signals).run();
 }
 
 }  // namespace
