@@ -28,6 +28,14 @@ struct Setup : torch::CustomClassHolder {
 using SetupPtr = c10::intrusive_ptr<Setup>;
 
 constexpr char kSetup[] = "setup";
+constexpr char kHasBias[] = "has_bias";
+
+/// Autograd takes an absent tensor only as an empty optional.
+using OptionalTensor = std::optional<at::Tensor>;
+
+OptionalTensor optional_of(const at::Tensor& tensor) {
+  return tensor.defined() ? OptionalTensor(tensor) : std::nullopt;
+}
 
 SetupPtr setup_of(AutogradContext* ctx) {
   return c10::static_intrusive_pointer_cast<Setup>(ctx->saved_data[kSetup].toCapsule());
@@ -82,8 +90,9 @@ const void* data_or_null(const at::Tensor& tensor) {
 class BiasActCurvature : public torch::autograd::Function<BiasActCurvature> {
  public:
   static at::Tensor forward(AutogradContext*, const at::Tensor& dy, const at::Tensor& e,
-                            const at::Tensor& reference, const at::Tensor& bias,
+                            const at::Tensor& reference, const OptionalTensor& given_bias,
                             const SetupPtr& setup) {
+    const at::Tensor bias = given_bias.value_or(at::Tensor());
     const c10::DeviceGuard guard(dy.device());
     const BiasActCall call = call_for(*setup, reference, bias.defined());
     const at::Tensor d = dy.contiguous(setup->format), c = e.contiguous(setup->format);
@@ -109,8 +118,9 @@ class BiasActGradient : public torch::autograd::Function<BiasActGradient> {
  public:
   /// Returns {dx} or, when asked for, {dx, db}.
   static variable_list forward(AutogradContext* ctx, const at::Tensor& dy,
-                               const at::Tensor& reference, const at::Tensor& bias,
+                               const at::Tensor& reference, const OptionalTensor& given_bias,
                                const SetupPtr& setup, bool wants_db) {
+    const at::Tensor bias = given_bias.value_or(at::Tensor());
     ctx->set_materialize_grads(false);
     ctx->saved_data[kSetup] = c10::IValue::make_capsule(setup);
     ctx->save_for_backward({is_curved(*setup) ? dy : at::Tensor(), reference, bias});
@@ -140,10 +150,10 @@ class BiasActGradient : public torch::autograd::Function<BiasActGradient> {
     }
     if (!e.defined()) return variable_list(5);
     at::Tensor to_dy, to_reference, to_bias;
-    if (ctx->needs_input_grad(0)) to_dy = apply(e, reference, bias, setup, false)[0];
+    if (ctx->needs_input_grad(0)) to_dy = apply(e, reference, optional_of(bias), setup, false)[0];
     const bool wants_bias = bias.defined() && ctx->needs_input_grad(2);
     if (is_curved(*setup) && (ctx->needs_input_grad(1) || wants_bias))
-      to_reference = BiasActCurvature::apply(dy, e, reference, bias, setup);
+      to_reference = BiasActCurvature::apply(dy, e, reference, optional_of(bias), setup);
     if (wants_bias) to_bias = sum_to_bias(to_reference, setup->dim);
     return {to_dy, to_reference, to_bias, {}, {}};
   }
@@ -163,9 +173,11 @@ class BiasActGradient : public torch::autograd::Function<BiasActGradient> {
 
 class BiasAct : public torch::autograd::Function<BiasAct> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& bias,
-                            const SetupPtr& setup) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x,
+                            const OptionalTensor& given_bias, const SetupPtr& setup) {
+    const at::Tensor bias = given_bias.value_or(at::Tensor());
     ctx->set_materialize_grads(false);
+    ctx->saved_data[kHasBias] = bias.defined();
     ctx->saved_data[kSetup] = c10::IValue::make_capsule(setup);
     const c10::DeviceGuard guard(x.device());
     const at::Tensor source = x.contiguous(setup->format);
@@ -183,7 +195,7 @@ class BiasAct : public torch::autograd::Function<BiasAct> {
     const SetupPtr setup = setup_of(ctx);
     const at::Tensor& dy = grads[0];
     if (!dy.defined()) return variable_list(3);
-    const bool wants_db = ctx->needs_input_grad(1);
+    const bool wants_db = ctx->saved_data[kHasBias].toBool() && ctx->needs_input_grad(1);
     if (is_scaling(*setup)) {
       const at::Tensor dx = setup->call.gain == 1 ? dy : dy * setup->call.gain;
       return {dx, wants_db ? sum_to_bias(dx, setup->dim) : at::Tensor(), {}};
@@ -191,8 +203,8 @@ class BiasAct : public torch::autograd::Function<BiasAct> {
     const variable_list saved = ctx->get_saved_variables();
     // Steps have no slope: cutting them off spares autograd the way through y.
     const at::Tensor reference = is_curved(*setup) ? saved[0] : saved[0].detach();
-    variable_list result =
-        BiasActGradient::apply(dy, reference.contiguous(setup->format), saved[1], setup, wants_db);
+    variable_list result = BiasActGradient::apply(dy, reference.contiguous(setup->format),
+                                                  optional_of(saved[1]), setup, wants_db);
     return {result[0], wants_db ? result[1] : at::Tensor(), {}};
   }
 
@@ -268,7 +280,7 @@ at::Tensor bias_act(const at::Tensor& x, const std::optional<at::Tensor>& bias, 
                              (!b.defined() || setup->dim == 1) &&
                              x.suggest_memory_format() == at::MemoryFormat::ChannelsLast;
   if (channels_last) setup->format = at::MemoryFormat::ChannelsLast;
-  return BiasAct::apply(x, b.defined() ? b.contiguous() : b, setup);
+  return BiasAct::apply(x, optional_of(b.defined() ? b.contiguous() : b), setup);
 }
 
 }  // namespace galette

@@ -125,20 +125,23 @@ at::Tensor run_cuda(const UpFirDnCall& call, const at::Tensor& x, const at::Tens
   return launch_cuda(columns, between, f.view({-1, 1}), options.flip_filter, 1);
 }
 
+/// What a call and its adjoint share. The filter travels here: it may be undefined, and has no
+/// gradient.
 struct Setup : torch::CustomClassHolder {
   UpFirDnOptions options;
+  at::Tensor filter;
 };
 using SetupPtr = c10::intrusive_ptr<Setup>;
 
 class UpFirDn : public torch::autograd::Function<UpFirDn> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& filter,
-                            const SetupPtr& setup) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const SetupPtr& setup) {
     ctx->set_materialize_grads(false);
-    ctx->save_for_backward({filter});
+    const at::Tensor& filter = setup->filter;
     const UpFirDnCall call = call_for(x, filter_size(filter), setup->options);
     auto back = c10::make_intrusive<Setup>();
     back->options = adjoint(call, setup->options);
+    back->filter = filter;
     ctx->saved_data["adjoint"] = c10::IValue::make_capsule(std::move(back));
     const c10::DeviceGuard guard(x.device());
     if (x.numel() == 0)
@@ -149,10 +152,10 @@ class UpFirDn : public torch::autograd::Function<UpFirDn> {
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-    if (!grads[0].defined()) return variable_list(3);
+    if (!grads[0].defined()) return variable_list(2);
     const auto back =
         c10::static_intrusive_pointer_cast<Setup>(ctx->saved_data["adjoint"].toCapsule());
-    return {apply(grads[0], ctx->get_saved_variables()[0], back), {}, {}};
+    return {apply(grads[0], back), {}};
   }
 };
 
@@ -190,7 +193,8 @@ at::Tensor upfirdn2d(const at::Tensor& x, const at::Tensor& filter, const UpFirD
   check_axis("y", call.y);
   auto setup = c10::make_intrusive<Setup>();
   setup->options = options;
-  return UpFirDn::apply(x, filter, setup);
+  setup->filter = filter;
+  return UpFirDn::apply(x, setup);
 }
 
 }  // namespace galette

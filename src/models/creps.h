@@ -37,9 +37,12 @@ struct CrepsConfig {
 
 class CrepsGenerator : public Generator {
  public:
+  /// As snapshots name it.
+  static constexpr const char* kClassName = "training.networks_creps.Generator";
+
   CrepsGenerator(const CrepsConfig& config, at::TensorOptions options);
 
-  std::string class_name() const override { return "training.networks_creps.Generator"; }
+  std::string class_name() const override { return kClassName; }
   nlohmann::json init_args() const override { return config_.to_json(); }
   int64_t z_dim() const override { return config_.z_dim; }
   int64_t c_dim() const override { return config_.c_dim; }

@@ -30,9 +30,12 @@ struct DiscriminatorConfig {
 
 class ResidualDiscriminator : public Discriminator {
  public:
+  /// As snapshots name it.
+  static constexpr const char* kClassName = "training.networks_stylegan2.Discriminator";
+
   ResidualDiscriminator(const DiscriminatorConfig& config, at::TensorOptions options);
 
-  std::string class_name() const override { return "training.networks_stylegan2.Discriminator"; }
+  std::string class_name() const override { return kClassName; }
   nlohmann::json init_args() const override { return config_.to_json(); }
   int64_t c_dim() const override { return config_.c_dim; }
   at::Tensor logits(const at::Tensor& img, const at::Tensor& c) const override;

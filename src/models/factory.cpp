@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/factory.h"
+
+#include "io/check.h"
+#include "models/creps.h"
+#include "models/discriminator.h"
+
+namespace galette {
+
+std::unique_ptr<Generator> make_generator(const std::string& class_name, const nlohmann::json& args,
+                                          at::TensorOptions options) {
+  if (class_name == CrepsGenerator::kClassName) {
+    return std::make_unique<CrepsGenerator>(CrepsConfig::from_json(args), options);
+  }
+  throw InputError("network class " + class_name + " is no generator that this version knows");
+}
+
+std::unique_ptr<Discriminator> make_discriminator(const std::string& class_name,
+                                                  const nlohmann::json& args,
+                                                  at::TensorOptions options) {
+  if (class_name == ResidualDiscriminator::kClassName) {
+    return std::make_unique<ResidualDiscriminator>(DiscriminatorConfig::from_json(args), options);
+  }
+  throw InputError("network class " + class_name + " is no discriminator that this version knows");
+}
+
+}  // namespace galette
