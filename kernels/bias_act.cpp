@@ -127,13 +127,15 @@ class BiasActGradient : public torch::autograd::Function<BiasActGradient> {
     const c10::DeviceGuard guard(dy.device());
     const at::Tensor d = dy.contiguous(setup->format);
     const at::Tensor dx = at::empty_like(d);
-    if (dx.is_cuda()) return gradient_cuda(*setup, d, reference, bias, dx, wants_db);
-    const BiasActCall call = call_for(*setup, dx, wants_db || bias.defined());
+    // Only swish computes with the bias; elsewhere it stands for its place in the graph.
+    const at::Tensor used_bias = is_swish(*setup) ? bias : at::Tensor();
+    if (dx.is_cuda()) return gradient_cuda(*setup, d, reference, used_bias, dx, wants_db);
+    const BiasActCall call = call_for(*setup, dx, wants_db || used_bias.defined());
     at::Tensor db;
     if (wants_db) db = at::zeros({dx.size(setup->dim)}, dx.options());
     if (dx.numel() > 0) {
       bias_act_gradient_cpu(call, d.const_data_ptr(), reference.const_data_ptr(),
-                            data_or_null(bias), dx.mutable_data_ptr(),
+                            data_or_null(used_bias), dx.mutable_data_ptr(),
                             wants_db ? db.mutable_data_ptr() : nullptr);
     }
     return wants_db ? variable_list{dx, db} : variable_list{dx};
@@ -154,7 +156,11 @@ class BiasActGradient : public torch::autograd::Function<BiasActGradient> {
     const bool wants_bias = bias.defined() && ctx->needs_input_grad(2);
     if (is_curved(*setup) && (ctx->needs_input_grad(1) || wants_bias))
       to_reference = BiasActCurvature::apply(dy, e, reference, optional_of(bias), setup);
-    if (wants_bias) to_bias = sum_to_bias(to_reference, setup->dim);
+    // A step's slope does not depend on the bias, yet the loss does: its gradient is zero, which an
+    // optimiser with momentum tells from none.
+    if (wants_bias) {
+      to_bias = is_curved(*setup) ? sum_to_bias(to_reference, setup->dim) : at::zeros_like(bias);
+    }
     return {to_dy, to_reference, to_bias, {}, {}};
   }
 
@@ -186,7 +192,7 @@ class BiasAct : public torch::autograd::Function<BiasAct> {
     if (is_swish(*setup)) {
       ctx->save_for_backward({x, bias});
     } else if (!is_scaling(*setup)) {
-      ctx->save_for_backward({y, at::Tensor()});
+      ctx->save_for_backward({y, is_curved(*setup) ? at::Tensor() : bias});
     }
     return y;
   }

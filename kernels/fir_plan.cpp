@@ -25,4 +25,29 @@ FirPlan::FirPlan(const UpFirDnAxis& a) : axis(a), phases(a.up) {
   end = std::clamp<int64_t>(last * a.down, begin, a.in);
 }
 
+std::vector<FirMeeting> fir_meetings(const UpFirDnAxis& a) {
+  const int64_t group = (a.taps + a.up - 1) / a.up;
+  std::vector<FirMeeting> all;
+  for (int64_t q = 0; q < a.out; ++q) {
+    const int64_t position = q * a.down - a.pad;
+    int64_t tap = floor_mod(-position, a.up);
+    int64_t sample = floor_div(position + tap, a.up);
+    if (sample < 0) {
+      tap -= sample * a.up;
+      sample = 0;
+    }
+    const int64_t left = floor_div(a.taps - tap + a.up - 1, a.up);
+    const int64_t count = std::max<int64_t>(0, std::min(left, a.in - sample));
+    all.push_back({sample, count, tap, count == 0 ? 0 : tap % a.up * group + tap / a.up});
+  }
+  return all;
+}
+
+std::vector<double> taps_by_phase(const UpFirDnAxis& a, const double* taps) {
+  const int64_t group = (a.taps + a.up - 1) / a.up;
+  std::vector<double> table(group * a.up, 0.0);
+  for (int64_t k = 0; k < a.taps; ++k) table[k % a.up * group + k / a.up] = taps[k];
+  return table;
+}
+
 }  // namespace galette

@@ -34,6 +34,19 @@ struct FirPlan {
   int64_t count(int64_t a) const { return floor_div(axis.out - a + axis.up - 1, axis.up); }
 };
 
+/// The samples that one result of an axis meets: count of them from `sample` on, with the taps
+/// tap, tap + up, ... The weights of these stand together in a table made by taps_by_phase.
+struct FirMeeting {
+  int64_t sample, count;
+  int64_t tap;
+  int64_t weight;  ///< index of the first weight in that table
+};
+std::vector<FirMeeting> fir_meetings(const UpFirDnAxis& axis);
+
+/// Taps 0, up, 2 up, ..., then 1, up + 1, ...; each of the `up` groups filled up with zeros to the
+/// length of the first.
+std::vector<double> taps_by_phase(const UpFirDnAxis& axis, const double* taps);
+
 /// sum + c[0] s[0][i] + c[1] s[1][i] + ...
 template <typename T, int N>
 struct FirTerms {

@@ -51,50 +51,49 @@ GALETTE_FORCE_INLINE inline void merge_phases(const T* phases, int64_t stride, i
     for (int64_t i = a, j = 0; i < n; i += up, ++j) out[i] = phases[a * stride + j];
 }
 
-/// The pieces of lines and weights that one phase sums.
+/// The pieces of lines and the weights that phases sum, one phase after the other.
 template <typename T>
 struct Terms {
   std::vector<const T*> sources;
   std::vector<T> weights;
-  explicit Terms(int64_t most) : sources(most), weights(most) {}
 };
 
-/// Scratch of one thread.
+/// One thread's means to filter rows.
 template <typename T>
-struct Scratch {
-  std::vector<T> lines, row, phases;
-  Terms<T> terms;
-  Scratch(const FirPlan& plan, int64_t rows, int64_t most_terms)
-      : lines(plan.row_length() * rows, T(0)),
-        row(plan.axis.in),
-        phases(plan.axis.up > 1 ? plan.axis.up * plan.count(0) : 0),
-        terms(most_terms) {}
+class RowFilter {
+ public:
+  explicit RowFilter(const FirPlan& plan)
+      : plan_(plan),
+        row_(plan.axis.down > 1 ? plan.axis.in : 0),
+        phases_(plan.axis.up > 1 ? plan.axis.up * plan.count(0) : 0) {}
+
+  /// Room for samples [plan.begin, plan.end) of a row; settle() then puts them into its lines.
+  GALETTE_FORCE_INLINE T* samples(T* lines) {
+    return plan_.axis.down > 1 ? row_.data() + plan_.begin : lines + (plan_.begin - plan_.first);
+  }
+  GALETTE_FORCE_INLINE void settle(T* lines) {
+    if (plan_.axis.down > 1) split_lines(plan_, row_.data(), lines);
+  }
+
+  /// A row of results from `terms`, of which phase a takes counts[a].
+  GALETTE_FORCE_INLINE void filter(const Terms<T>& terms, const std::vector<int64_t>& counts,
+                                   T* out) {
+    const int64_t up = plan_.axis.up, stride = plan_.count(0);
+    const T* const* sources = terms.sources.data();
+    const T* weights = terms.weights.data();
+    for (int64_t a = 0; a < up; ++a) {
+      weighted_sum(up == 1 ? out : phases_.data() + a * stride, sources, weights, counts[a],
+                   std::max<int64_t>(0, plan_.count(a)));
+      sources += counts[a];
+      weights += counts[a];
+    }
+    if (up > 1) merge_phases(phases_.data(), stride, up, out, plan_.axis.out);
+  }
+
+ private:
+  const FirPlan& plan_;
+  std::vector<T> row_, phases_;
 };
-
-/// One row of results: for each phase, collect(phase) fills s.terms and returns their number.
-template <typename T, class Collect>
-GALETTE_FORCE_INLINE inline void filter_row(const FirPlan& plan, Scratch<T>& s, T* out,
-                                            const Collect& collect) {
-  const int64_t up = plan.axis.up, stride = plan.count(0);
-  for (int64_t a = 0; a < up; ++a) {
-    const int64_t terms = collect(a);
-    T* const phase = up == 1 ? out : s.phases.data() + a * stride;
-    weighted_sum(phase, s.terms.sources.data(), s.terms.weights.data(), terms,
-                 std::max<int64_t>(0, plan.count(a)));
-  }
-  if (up > 1) merge_phases(s.phases.data(), stride, up, out, plan.axis.out);
-}
-
-/// Calls meet(k, n) for the taps k and samples n of axis `a` that result q meets.
-template <class Meet>
-GALETTE_FORCE_INLINE inline void for_each_sample(const UpFirDnAxis& a, int64_t q,
-                                                 const Meet& meet) {
-  const int64_t position = q * a.down - a.pad;
-  for (int64_t k = floor_mod(-position, a.up); k < a.taps; k += a.up) {
-    const int64_t n = (position + k) / a.up;
-    if (n >= 0 && n < a.in) meet(k, n);
-  }
-}
 
 template <typename T>
 class Separable {
@@ -102,94 +101,129 @@ class Separable {
   Separable(const UpFirDnCall& call, const double* taps_x, const double* taps_y)
       : call_(call),
         plan_(call.x),
-        taps_x_(taps_x, taps_x + call.x.taps),
-        taps_y_(taps_y, taps_y + call.y.taps) {}
+        rows_(fir_meetings(call.y)),
+        taps_x_(taps_x, taps_x + call.x.taps) {
+    const std::vector<double> table = taps_by_phase(call.y, taps_y);
+    taps_y_.assign(table.begin(), table.end());
+    for (const auto& phase : plan_.phases) counts_.push_back(static_cast<int64_t>(phase.size()));
+  }
 
   void run(const T* x, T* y) const {
-    const int64_t rows = call_.planes * call_.y.out;
-    const int64_t most = std::max(call_.x.taps, call_.y.taps);
-    at::parallel_for(0, rows, std::max<int64_t>(1, kGrain / call_.x.out),
-                     [&](int64_t begin, int64_t end) {
-                       Scratch<T> s(plan_, 1, most);
-                       run_vectorised([&]() GALETTE_FORCE_INLINE {
-                         for (int64_t row = begin; row < end; ++row) make_row(s, row, x, y);
-                       });
-                     });
+    const int64_t grain = std::max<int64_t>(1, kGrain / call_.x.out);
+    at::parallel_for(0, call_.planes * call_.y.out, grain, [&](int64_t begin, int64_t end) {
+      std::vector<T> lines(plan_.row_length(), T(0));
+      const Terms<T> terms = terms_in(lines.data());
+      RowFilter<T> filter(plan_);
+      std::vector<const T*> sources(call_.y.taps);
+      run_vectorised([&]() GALETTE_FORCE_INLINE {
+        int64_t plane = begin / call_.y.out, q = begin % call_.y.out;
+        for (int64_t row = begin; row < end; ++row) {
+          sum_rows(x + plane * call_.y.in * call_.x.in, rows_[q], sources,
+                   filter.samples(lines.data()));
+          filter.settle(lines.data());
+          filter.filter(terms, counts_, y + row * call_.x.out);
+          if (++q == call_.y.out) {
+            q = 0;
+            ++plane;
+          }
+        }
+      });
+    });
   }
 
  private:
-  GALETTE_FORCE_INLINE void make_row(Scratch<T>& s, int64_t row, const T* x, T* y) const {
-    sum_rows(s, row % call_.y.out, x + row / call_.y.out * call_.y.in * call_.x.in);
-    filter_row(plan_, s, y + row * call_.x.out, [&](int64_t phase) GALETTE_FORCE_INLINE {
-      int64_t terms = 0;
-      for (const FirTap& tap : plan_.phases[phase]) {
-        s.terms.sources[terms] = s.lines.data() + tap.line * plan_.line_length + tap.offset;
-        s.terms.weights[terms++] = taps_x_[tap.index];
+  /// What the phases sum, which is the same for all rows that pass through `lines`.
+  Terms<T> terms_in(const T* lines) const {
+    Terms<T> terms;
+    for (const auto& phase : plan_.phases) {
+      for (const FirTap& tap : phase) {
+        terms.sources.push_back(lines + tap.line * plan_.line_length + tap.offset);
+        terms.weights.push_back(taps_x_[tap.index]);
       }
-      return terms;
-    });
+    }
+    return terms;
   }
 
-  /// The weighted sum of the rows of the plane that row q of the results meets, into s.lines.
-  GALETTE_FORCE_INLINE void sum_rows(Scratch<T>& s, int64_t q, const T* plane) const {
-    int64_t terms = 0;
-    for_each_sample(call_.y, q, [&](int64_t k, int64_t n) GALETTE_FORCE_INLINE {
-      s.terms.sources[terms] = plane + n * call_.x.in + plan_.begin;
-      s.terms.weights[terms++] = taps_y_[k];
-    });
-    const bool direct = plan_.axis.down == 1;
-    T* const sum =
-        direct ? s.lines.data() + (plan_.begin - plan_.first) : s.row.data() + plan_.begin;
-    weighted_sum(sum, s.terms.sources.data(), s.terms.weights.data(), terms,
+  /// The weighted sum of the rows of a plane that a row of results meets.
+  GALETTE_FORCE_INLINE void sum_rows(const T* plane, const FirMeeting& rows,
+                                     std::vector<const T*>& sources, T* sum) const {
+    const T* const first = plane + rows.sample * call_.x.in + plan_.begin;
+    for (int64_t i = 0; i < rows.count; ++i) sources[i] = first + i * call_.x.in;
+    weighted_sum(sum, sources.data(), taps_y_.data() + rows.weight, rows.count,
                  plan_.end - plan_.begin);
-    if (!direct) split_lines(plan_, s.row.data(), s.lines.data());
   }
 
   UpFirDnCall call_;
   FirPlan plan_;
+  std::vector<FirMeeting> rows_;
   std::vector<T> taps_x_, taps_y_;
+  std::vector<int64_t> counts_;
 };
 
 template <typename T>
 class Full {
  public:
   Full(const UpFirDnCall& call, const double* taps)
-      : call_(call), plan_(call.x), taps_(taps, taps + call.x.taps * call.y.taps) {}
+      : call_(call),
+        plan_(call.x),
+        rows_(fir_meetings(call.y)),
+        taps_(taps, taps + call.x.taps * call.y.taps) {}
 
   void run(const T* x, T* y) const {
     const int64_t grain = std::max<int64_t>(1, kGrain / (call_.x.out * call_.y.out));
     at::parallel_for(0, call_.planes, grain, [&](int64_t begin, int64_t end) {
-      Scratch<T> s(plan_, call_.y.in, call_.x.taps * call_.y.taps);
+      std::vector<T> lines(plan_.row_length() * call_.y.in, T(0));
+      const std::vector<RowTerms> terms = terms_in(lines.data());
+      RowFilter<T> filter(plan_);
       run_vectorised([&]() GALETTE_FORCE_INLINE {
-        for (int64_t plane = begin; plane < end; ++plane)
-          make_plane(s, x + plane * call_.y.in * call_.x.in, y + plane * call_.y.out * call_.x.out);
+        for (int64_t plane = begin; plane < end; ++plane) {
+          fill_lines(x + plane * call_.y.in * call_.x.in, lines.data());
+          T* const out = y + plane * call_.y.out * call_.x.out;
+          for (int64_t q = 0; q < call_.y.out; ++q)
+            filter.filter(terms[q].terms, terms[q].counts, out + q * call_.x.out);
+        }
       });
     });
   }
 
  private:
-  GALETTE_FORCE_INLINE void make_plane(Scratch<T>& s, const T* x, T* y) const {
+  struct RowTerms {
+    Terms<T> terms;
+    std::vector<int64_t> counts;
+  };
+
+  GALETTE_FORCE_INLINE void fill_lines(const T* plane, T* lines) const {
     for (int64_t n = 0; n < call_.y.in; ++n)
-      split_lines(plan_, x + n * call_.x.in, s.lines.data() + n * plan_.row_length());
-    for (int64_t q = 0; q < call_.y.out; ++q)
-      filter_row(plan_, s, y + q * call_.x.out,
-                 [&](int64_t phase) GALETTE_FORCE_INLINE { return collect(s, q, phase); });
+      split_lines(plan_, plane + n * call_.x.in, lines + n * plan_.row_length());
   }
 
-  GALETTE_FORCE_INLINE int64_t collect(Scratch<T>& s, int64_t q, int64_t phase) const {
-    int64_t terms = 0;
-    for_each_sample(call_.y, q, [&](int64_t k, int64_t n) GALETTE_FORCE_INLINE {
-      const T* const lines = s.lines.data() + n * plan_.row_length();
-      for (const FirTap& tap : plan_.phases[phase]) {
-        s.terms.sources[terms] = lines + tap.line * plan_.line_length + tap.offset;
-        s.terms.weights[terms++] = taps_[k * call_.x.taps + tap.index];
+  /// What the phases of each row of results sum, which is the same for all planes.
+  std::vector<RowTerms> terms_in(const T* lines) const {
+    std::vector<RowTerms> all(call_.y.out);
+    for (int64_t q = 0; q < call_.y.out; ++q) {
+      for (const auto& phase : plan_.phases) {
+        add_phase(lines, rows_[q], phase, all[q].terms);
+        all[q].counts.push_back(rows_[q].count * static_cast<int64_t>(phase.size()));
       }
-    });
-    return terms;
+    }
+    return all;
+  }
+
+  void add_phase(const T* lines, const FirMeeting& rows, const std::vector<FirTap>& phase,
+                 Terms<T>& terms) const {
+    for (int64_t i = 0; i < rows.count; ++i) {
+      const T* const row = lines + (rows.sample + i) * plan_.row_length();
+      const T* const taps = taps_.data() + (rows.tap + i * call_.y.up) * call_.x.taps;
+      for (const FirTap& tap : phase) {
+        terms.sources.push_back(row + tap.line * plan_.line_length + tap.offset);
+        terms.weights.push_back(taps[tap.index]);
+      }
+    }
   }
 
   UpFirDnCall call_;
   FirPlan plan_;
+  std::vector<FirMeeting> rows_;
   std::vector<T> taps_;
 };
 
