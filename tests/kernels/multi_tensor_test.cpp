@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// The optimiser's flat-range operations against scalar formulas, and their independence of threads
+// and of how a range is cut.
+#include "kernels/multi_tensor.h"
+
+#include <cmath>
+#include <limits>
+
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/gradcheck.h"
+#include "tests/support/refusal.h"
+
+namespace galette {
+namespace {
+
+using testing::expect_refused;
+using testing::normal;
+
+constexpr int64_t kCount = 100003;  // more than one thread's share, and no multiple of a vector
+
+struct State {
+  at::Tensor theta, grad, v;
+};
+
+State state(at::ScalarType type, int64_t count = kCount) {
+  return {normal({count}, 1).to(type), normal({count}, 2).to(type),
+          normal({count}, 3).abs().to(type)};
+}
+
+TEST(AdamStep, EqualsTheFormula) {
+  const AdamStep step{.lr = 0.002, .beta2 = 0.97, .eps = 1e-3, .step = 3, .grad_scale = 0.25};
+  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+    const State s = state(type);
+    const at::Tensor theta = s.theta.to(at::kDouble), h = s.grad.to(at::kDouble) * 0.25;
+    const at::Tensor v = 0.97 * s.v.to(at::kDouble) + 0.03 * h * h;
+    const at::Tensor expected = theta - 0.002 * h / ((v / (1 - std::pow(0.97, 3))).sqrt() + 1e-3);
+    EXPECT_EQ(adam_step(s.theta, s.grad, s.v, step), 0);
+    const double tolerance = type == at::kFloat ? 1e-6 : 1e-14;  // a few roundings of the type
+    EXPECT_TRUE(at::allclose(s.v.to(at::kDouble), v, tolerance, tolerance));
+    EXPECT_TRUE(at::allclose(s.theta.to(at::kDouble), expected, tolerance, tolerance));
+  }
+}
+
+TEST(AdamStep, ReplacesAndCountsValuesThatAreNotFinite) {
+  const double inf = std::numeric_limits<double>::infinity();
+  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+    const at::Tensor grad = at::tensor({1.0, inf, -inf, NAN, -2.0}).to(type);
+    const at::Tensor theta = at::zeros({5}, type), v = at::zeros({5}, type);
+    // beta2 = 0.5 and the first step: v / (1 - beta2) is the square of the gradient.
+    EXPECT_EQ(adam_step(theta, grad, v, {.lr = 1, .beta2 = 0.5}), 3);
+    EXPECT_TRUE(at::allclose(v, at::tensor({0.5, 5e9, 5e9, 0.0, 2.0}).to(type)));
+    EXPECT_TRUE(at::allclose(theta, at::tensor({-1.0, -1.0, 1.0, 0.0, 1.0}).to(type)));
+  }
+}
+
+TEST(AdamStep, ScaleComesBeforeTheCheck) {
+  // 3e38 * 10 overflows float32; 1e-3 of an infinity is still one.
+  const at::Tensor grad = at::tensor({3e38f, 1.0f}), theta = at::zeros({2}), v = at::zeros({2});
+  EXPECT_EQ(adam_step(theta, grad, v, {.lr = 1, .beta2 = 0.5, .grad_scale = 10}), 1);
+  EXPECT_FLOAT_EQ(v[0].item<float>(), 5e9f);
+}
+
+TEST(AdamStep, DoesNotDependOnThreadsOrOnHowTheRangeIsCut) {
+  const int threads = at::get_num_threads();
+  const AdamStep step{.lr = 0.002, .beta2 = 0.99, .step = 7};
+  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+    const State whole = state(type), cut = state(type);
+    at::set_num_threads(3);
+    adam_step(whole.theta, whole.grad, whole.v, step);
+    at::set_num_threads(1);
+    for (int64_t begin = 0; begin < kCount; begin += 1237) {
+      const int64_t end = std::min(kCount, begin + 1237);
+      adam_step(cut.theta.slice(0, begin, end), cut.grad.slice(0, begin, end),
+                cut.v.slice(0, begin, end), step);
+    }
+    at::set_num_threads(threads);
+    EXPECT_TRUE(at::equal(whole.theta, cut.theta));
+    EXPECT_TRUE(at::equal(whole.v, cut.v));
+  }
+}
+
+TEST(EmaUpdate, BlendsAndCopiesExactlyAtZero) {
+  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+    const State s = state(type);
+    const at::Tensor expected = s.grad + 0.75 * (s.theta - s.grad);
+    const at::Tensor ema = s.theta.clone();
+    ema_update(ema, s.grad, 0.75);
+    EXPECT_TRUE(at::allclose(ema, expected, 1e-6, 1e-6));
+    ema_update(ema, s.grad, 0);
+    EXPECT_TRUE(at::equal(ema, s.grad));
+  }
+}
+
+TEST(MultiTensor, TakesEmptyRanges) {
+  const State s = state(at::kFloat, 0);
+  EXPECT_EQ(adam_step(s.theta, s.grad, s.v, {}), 0);
+  ema_update(s.theta, s.v, 0.5);
+}
+
+TEST(MultiTensor, NamesWhatIsWrong) {
+  const at::Tensor a = at::ones({4}), b = at::ones({4}), c = at::ones({4});
+  expect_refused([&] { adam_step(a, at::ones({3}), c, {}); }, "adam_step: grad has 3 elements");
+  expect_refused([&] { adam_step(a, b, c.to(at::kDouble), {}); }, "adam_step: v has 4 elements");
+  expect_refused([&] { adam_step(at::ones({2, 2}), b, c, {}); }, "theta has shape [2, 2]");
+  expect_refused([&] { adam_step(a, b, at::ones({8}).slice(0, 0, 8, 2), {}); }, "strides [2]");
+  expect_refused([&] { adam_step(a.to(at::kInt), b, c, {}); }, "theta is of type Int");
+  expect_refused([&] { adam_step(a, b, c, {.step = 0}); }, "step is 0");
+  expect_refused([&] { adam_step(a, b, c, {.beta2 = 1}); }, "beta2 is 1");
+  expect_refused([&] { adam_step(a, b, c, {.eps = 0}); }, "eps is 0");
+  expect_refused([&] { ema_update(a, b, 1.5); }, "ema_update: beta is 1.5");
+  expect_refused([&] { ema_update(a, at::Tensor(), 0.5); }, "value is not defined");
+}
+
+TEST(MultiTensorCuda, EqualsTheCpu) {
+  if (!at::hasCUDA())
+    GTEST_SKIP() << "NO GPU: the CUDA body of multi_tensor is not tested on this machine";
+  const State cpu = state(at::kDouble), source = state(at::kDouble);
+  source.grad[5] = NAN;
+  cpu.grad[5] = NAN;
+  const State gpu{source.theta.cuda(), source.grad.cuda(), source.v.cuda()};
+  const AdamStep step{.lr = 0.002, .step = 2};
+  EXPECT_EQ(adam_step(cpu.theta, cpu.grad, cpu.v, step), 1);
+  EXPECT_EQ(adam_step(gpu.theta, gpu.grad, gpu.v, step), 1);
+  EXPECT_TRUE(at::allclose(cpu.theta, gpu.theta.cpu(), 1e-13, 1e-13));
+  ema_update(cpu.v, cpu.theta, 0.9);
+  ema_update(gpu.v, gpu.theta, 0.9);
+  EXPECT_TRUE(at::allclose(cpu.v, gpu.v.cpu(), 1e-13, 1e-13));
+}
+
+}  // namespace
+}  // namespace galette
