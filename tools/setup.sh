@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Installs everything that Galette needs on Debian 12 or Ubuntu 24.04, and builds it. May be run
+# again: what is there is kept. Needs root or sudo for Debian packages only.
+#
+#   GALETTE_CUDA=OFF tools/setup.sh    builds without CUDA (default: AUTO)
+#   GALETTE_PRESET=debug               another preset of CMakePresets.json (default: release)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+preset=${GALETTE_PRESET:-release}
+cuda=${GALETTE_CUDA:-AUTO}
+venv=.deps/venv
+
+say() { printf '\n== %s\n' "$*"; }
+
+install_packages() {
+  local packages=(build-essential ca-certificates cmake fonts-noto-color-emoji hdf5-tools libcli11-dev
+    libfmt-dev libfreetype-dev libgmock-dev libgtest-dev libhdf5-openmpi-dev libjpeg-dev
+    libopenmpi-dev libpng-dev libspdlog-dev libzip-dev ninja-build nlohmann-json3-dev openmpi-bin
+    pkg-config python3 python3-venv)
+  local missing=() package
+  for package in "${packages[@]}"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' ||
+      missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  say "Debian packages: ${missing[*]}"
+  local run=()
+  if [ "$(id -u)" -ne 0 ]; then run=(sudo); fi
+  "${run[@]}" apt-get update -qq
+  "${run[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# Installs the wheels of a requirements file once; a change of the file installs them again.
+install_wheels() {
+  local list=tools/requirements-$1.txt stamp=$venv/installed-$1
+  cmp -s "$list" "$stamp" && return
+  say "Python wheels of $list"
+  # Exactly the wheels named: LibTorch needs none of the Python packages that torch asks for.
+  "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$list"
+  cp "$list" "$stamp"
+}
+
+has_nvcc() {
+  command -v nvcc >/dev/null || [ -x "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" ]
+}
+
+# Wheels hold libcudart.so.13 without the plain name that a linker looks for.
+link_plain_names() {
+  local library
+  for library in "$venv"/lib/python3*/site-packages/nvidia/cu13/lib/lib*.so.*; do
+    local plain=${library%%.so.*}.so
+    [ -e "$plain" ] || ln -s "$(basename "$library")" "$plain"
+  done
+}
+
+install_dependencies() {
+  [ -x "$venv/bin/pip" ] || { mkdir -p .deps && python3 -m venv "$venv"; }
+  install_wheels base
+  if [ "$cuda" = AUTO ] && [ "$(uname -m)" != x86_64 ] && ! has_nvcc; then cuda=OFF; fi
+  [ "$cuda" = OFF ] && return
+  install_wheels cuda
+  if ! has_nvcc; then
+    install_wheels nvcc
+    link_plain_names
+  fi
+}
+
+build() {
+  say "Configuring ($preset, CUDA $cuda)"
+  cmake --preset "$preset" -DGALETTE_CUDA="$cuda" --log-level=STATUS | grep -E '^-- (CUDA|Found)' || true
+  say "Building"
+  cmake --build --preset "$preset"
+}
+
+install_packages
+install_dependencies
+build
+say "Ready: build/$preset/galette"
