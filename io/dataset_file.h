@@ -48,11 +48,12 @@ struct DatasetHeader;
 
 /// Which items a dataset shows, and how.
 struct DatasetView {
-  bool labels = true;               ///< false: labels are empty
-  bool mirror = false;              ///< items are followed by their mirror images
-  std::optional<int64_t> max_size;  ///< a random subset of that many images, in their order
-  uint32_t seed = 0;                ///< of the subset
-  int64_t cache_bytes = 0;          ///< a set up to this size is read into the page cache early
+  bool labels = true;   ///< false: labels are empty
+  bool mirror = false;  ///< items are followed by their mirror images
+  std::optional<int64_t> max_size =
+      std::nullopt;         ///< a random subset of that many images, in their order
+  uint32_t seed = 0;        ///< of the subset
+  int64_t cache_bytes = 0;  ///< a set up to this size is read into the page cache early
 };
 
 /// Items 0 ... size()-1 of a dataset. Reading needs no collective call, no HDF5 and no lock: any
