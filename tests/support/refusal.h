@@ -2,11 +2,11 @@
 // Checks that an operator refuses its arguments and says what is wrong with them.
 #pragma once
 
-#include <c10/util/Exception.h>
-#include <gtest/gtest.h>
-
 #include <functional>
 #include <string>
+
+#include <c10/util/Exception.h>
+#include <gtest/gtest.h>
 
 namespace galette::testing {
 
