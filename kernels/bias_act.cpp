@@ -192,7 +192,8 @@ class BiasAct : public torch::autograd::Function<BiasAct> {
     if (is_swish(*setup)) {
       ctx->save_for_backward({x, bias});
     } else if (!is_scaling(*setup)) {
-      ctx->save_for_backward({y, is_curved(*setup) ? at::Tensor() : bias});
+      const bool has_kink = setup->call.act != Activation::kLinear && !is_curved(*setup);
+      ctx->save_for_backward({y, has_kink ? bias : at::Tensor()});
     }
     return y;
   }
