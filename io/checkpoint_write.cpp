@@ -37,18 +37,21 @@ void check_arrays(const CheckpointContent& content) {
         "checkpoint array ", array.name, " must be flat, contiguous and on the CPU");
 }
 
-/// A write that cannot fit is better refused than interrupted. A tenth and 16 MiB more than the
-/// data cover alignment, names and what others write meanwhile.
-void require_space(const std::string& path, const CheckpointContent& content) {
-  constexpr uint64_t kMargin = uint64_t{16} << 20;
+uint64_t needed_bytes(const CheckpointContent& content) {
+  constexpr uint64_t kMargin = uint64_t{1} << 20;  // alignment and names
   uint64_t bytes = content.state.dump().size();
-  for (const auto& array : content.arrays) bytes += array.values.nbytes();
-  const uint64_t needed = bytes + bytes / 10 + kMargin;
+  for (const auto& array : content.arrays) bytes += array.values.nbytes() + kMargin;
+  return bytes + kMargin;
+}
+
+/// A write that cannot fit is better refused than interrupted.
+void require_space(const std::string& path, uint64_t needed) {
   const uint64_t free = free_bytes(parent_folder(path));
   if (free < needed)
     throw std::runtime_error(
         fmt::format("{}: not enough space: {} MiB needed, {} MiB free; make room in the folder",
                     path, needed >> 20, free >> 20));
+  reserve_space(path, needed);
 }
 
 /// Each rank hashes the blocks that it will write.
@@ -68,20 +71,35 @@ Manifest describe(const CheckpointContent& content, MPI_Comm comm) {
   return manifest;
 }
 
+/// The file as it will be but for the data of the arrays and the commit mark. By one rank: many
+/// small objects are slow to make collectively.
+void lay_out(const std::string& path, const CheckpointContent& content, const Manifest& manifest) {
+  auto file = H5File::create(path);
+  file.set_attribute("/", "format_version", kCheckpointVersion);
+  file.write_text("format", manifest.format);
+  file.write_text("state", manifest.state);
+  file.create_group("arrays");
+  for (const auto& [name, array] : manifest.arrays) {
+    file.create_dataset("arrays/" + name, array.type, {array.size});
+    file.write("hashes/" + name,
+               at::from_blob(const_cast<uint32_t*>(array.hashes.data()),
+                             {static_cast<int64_t>(array.hashes.size())}, at::kUInt32));
+  }
+  for (const auto& array : content.arrays)
+    for (const auto& slice : array.slices)
+      file.create_view(slice.name, "/arrays/" + array.name, slice.offset, slice.shape);
+  file.close();
+  reserve_space(path, std::filesystem::file_size(path));
+}
+
 void write_arrays(const std::string& path, const CheckpointContent& content, MPI_Comm comm) {
   std::optional<H5File> file;
-  together(comm, [&] {
-    file = H5File::create_parallel(path, comm);
-    for (const auto& array : content.arrays)
-      file->create_dataset("arrays/" + array.name, array.values.scalar_type(),
-                           array.values.sizes().vec());
-  });
-  fault_point("create", comm);
+  together(comm, [&] { file = H5File::open_parallel(path, comm); });
   for (const auto& array : content.arrays) {
     const BlockRange mine = share_of(block_count(array.values), comm_rank(comm), comm_size(comm));
     const int64_t first = elements_of(array.values, {0, mine.begin}).numel();
     together(comm, [&] {
-      file->write_rows("arrays/" + array.name, first, elements_of(array.values, mine), true);
+      file->write_rows("arrays/" + array.name, first, elements_of(array.values, mine));
     });
   }
   fault_point("write", comm);
@@ -91,25 +109,8 @@ void write_arrays(const std::string& path, const CheckpointContent& content, MPI
   fault_point("close", comm);
 }
 
-/// Hashes, state and names, synced before the commit mark is added. By one rank: many small objects
-/// are slow to make collectively.
-void add_manifest(const std::string& path, const CheckpointContent& content,
-                  const Manifest& manifest) {
+void commit(const std::string& path, const Manifest& manifest) {
   auto file = H5File::open_for_writing(path);
-  file.set_attribute("/", "format_version", kCheckpointVersion);
-  file.write_text("format", manifest.format);
-  file.write_text("state", manifest.state);
-  for (const auto& [name, array] : manifest.arrays)
-    file.write("hashes/" + name,
-               at::from_blob(const_cast<uint32_t*>(array.hashes.data()),
-                             {static_cast<int64_t>(array.hashes.size())}, at::kUInt32));
-  for (const auto& array : content.arrays)
-    for (const auto& slice : array.slices)
-      file.create_view(slice.name, "/arrays/" + array.name, slice.offset, slice.shape);
-  file.close();
-  sync_path(path);
-
-  file = H5File::open_for_writing(path);
   file.write_text("commit", manifest.digest());
   file.close();
 }
@@ -125,15 +126,19 @@ void write_pointer(const std::string& path) {
 
 void write_checkpoint(const std::string& path, const CheckpointContent& content, MPI_Comm comm) {
   check_arrays(content);
-  on_root(comm, [&] { require_space(path, content); });
-  const Manifest manifest = describe(content, comm);
   const std::string temporary = path + ".tmp";
   std::optional<TemporaryFile> guard;
   if (comm_rank(comm) == 0) guard.emplace(temporary);
 
+  on_root(comm, [&] { require_space(temporary, needed_bytes(content)); });
+  const Manifest manifest = describe(content, comm);
+  on_root(comm, [&] {
+    lay_out(temporary, content, manifest);
+    fault_point("create", comm);
+  });
   write_arrays(temporary, content, comm);
   on_root(comm, [&] {
-    add_manifest(temporary, content, manifest);
+    commit(temporary, manifest);
     fault_point("rename", comm);
     replace_durably(temporary, path);
     guard->keep();

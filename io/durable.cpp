@@ -19,22 +19,38 @@ void check(bool ok, const char* what, const std::string& path) {
   if (!ok) throw std::runtime_error(fmt::format("{}: {}: {}", path, what, std::strerror(errno)));
 }
 
+class Descriptor {
+ public:
+  Descriptor(const std::string& path, int flags)
+      : id_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {
+    check(id_ >= 0, "cannot be opened", path);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() { ::close(id_); }
+  int id() const { return id_; }
+
+ private:
+  int id_;
+};
+
 }  // namespace
 
 void sync_path(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  check(descriptor >= 0, "cannot be opened to sync it", path);
-  const int status = ::fsync(descriptor);
-  const int reason = errno;
-  ::close(descriptor);
-  errno = reason;
-  check(status == 0, "cannot be synced", path);
+  const Descriptor file(path, O_RDONLY);
+  check(::fsync(file.id()) == 0, "cannot be synced", path);
 }
 
 void replace_durably(const std::string& temporary, const std::string& path) {
   sync_path(temporary);
   check(std::rename(temporary.c_str(), path.c_str()) == 0, "cannot be put in place", path);
   sync_path(parent_folder(path));
+}
+
+void reserve_space(const std::string& path, uint64_t bytes) {
+  const Descriptor file(path, O_WRONLY | O_CREAT);
+  const bool reserved = ::fallocate(file.id(), 0, 0, static_cast<off_t>(bytes)) == 0;
+  check(reserved || errno == EOPNOTSUPP, "cannot be given the space it needs", path);
 }
 
 uint64_t free_bytes(const std::string& folder) {

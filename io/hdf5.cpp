@@ -172,12 +172,12 @@ H5File H5File::create(const std::string& path) {
   return {path, create_file(path, creation_access())};
 }
 
-H5File H5File::create_parallel(const std::string& path, MPI_Comm comm) {
+H5File H5File::open_parallel(const std::string& path, MPI_Comm comm) {
   const H5Handle access = creation_access();
   H5_CHECK(H5Pset_fapl_mpio(access, comm, MPI_INFO_NULL));
   H5_CHECK(H5Pset_all_coll_metadata_ops(access, true));
   H5_CHECK(H5Pset_coll_metadata_write(access, true));
-  return {path, create_file(path, access)};
+  return {path, open_file(path, H5F_ACC_RDWR, access)};
 }
 
 bool H5File::exists(const std::string& name) const {
@@ -305,17 +305,16 @@ void H5File::write(const std::string& name, const at::Tensor& value) {
   dataset.close_checked();
 }
 
-void H5File::write_rows(const std::string& name, int64_t offset, const at::Tensor& rows,
-                        bool collective) {
+void H5File::write_rows(const std::string& name, int64_t offset, const at::Tensor& rows) {
   check_rows(rows);
   H5Handle dataset = open_dataset(name);
   const H5Handle file_space(H5_CHECK(H5Dget_space(dataset)), H5Sclose);
   if (H5_CHECK(H5Sget_simple_extent_npoints(file_space)) == 0) return;  // it has no storage
   const H5Handle memory_space = select_rows(file_space, offset, rows.sizes());
-  const H5Handle transfer = property_list(H5P_DATASET_XFER);
-  if (collective) H5_CHECK(H5Pset_dxpl_mpio(transfer, H5FD_MPIO_COLLECTIVE));
-  H5_CHECK(H5Dwrite(dataset, h5_native_type(rows.scalar_type()), memory_space, file_space, transfer,
-                    rows.const_data_ptr()));
+  // Not a collective transfer: the ranks' rows are large and contiguous, so there is nothing to
+  // gather, and an error inside a collective transfer is not seen on all ranks.
+  H5_CHECK(H5Dwrite(dataset, h5_native_type(rows.scalar_type()), memory_space, file_space,
+                    H5P_DEFAULT, rows.const_data_ptr()));
   dataset.close_checked();
 }
 

@@ -51,9 +51,10 @@ class H5File {
   static H5File open_for_writing(const std::string& path);
   /// Creates (truncates) on this rank alone. Throws InputError when the place is not writable.
   static H5File create(const std::string& path);
-  /// Creates on all ranks of a communicator, with collective metadata. Collective: every call that
-  /// changes the file must then be made by all ranks, except write_rows without `collective`.
-  static H5File create_parallel(const std::string& path, MPI_Comm comm);
+  /// Opens an existing file for writing rows on all ranks of a communicator, by MPI-IO. Collective,
+  /// as are flush and close then. What is in the file should be created by one rank before:
+  /// creating together is slow, and after a failed close of a changed file HDF5 crashes at exit.
+  static H5File open_parallel(const std::string& path, MPI_Comm comm);
 
   const std::string& path() const { return path_; }
   hid_t id() const { return file_; }
@@ -79,12 +80,12 @@ class H5File {
   /// Creates a contiguous dataset and writes the whole tensor (CPU, contiguous), from this rank
   /// alone.
   void write(const std::string& name, const at::Tensor& value);
-  /// Creates a contiguous dataset without fill; early allocation. Collective on parallel files.
+  /// Creates a contiguous dataset without fill; its place in the file is allocated at once.
   void create_dataset(const std::string& name, at::ScalarType type,
                       const std::vector<int64_t>& shape);
-  /// Writes elements [offset, offset+n) of the first axis. With `collective`, all ranks of a
-  /// parallel file must call it (a rank may write zero rows).
-  void write_rows(const std::string& name, int64_t offset, const at::Tensor& rows, bool collective);
+  /// Writes elements [offset, offset+n) of the first axis. On a parallel file all ranks call it,
+  /// each with its own rows or with none; a failure is seen by the rank that it befell.
+  void write_rows(const std::string& name, int64_t offset, const at::Tensor& rows);
   /// Creates a virtual dataset of `shape` that shows elements [offset, offset + product of shape)
   /// of the one-dimensional dataset `source` of the same file. A view of no elements is an empty
   /// dataset.
@@ -112,10 +113,10 @@ class H5File {
   /// Byte offset of a contiguous dataset in the file, for positional reads that bypass HDF5.
   int64_t raw_offset(const std::string& name) const;
 
-  /// Flushes to the storage (one fsync on every rank of a parallel file; a file of one rank is
-  /// handed to the system only, see sync_path). Collective on parallel files.
+  /// Flushes: a parallel file to the storage, with an fsync on every rank; a file of one rank to
+  /// the system only, see sync_path.
   void flush();
-  /// Closes and reports failures. Collective on parallel files.
+  /// Closes and reports failures.
   void close();
 
  private:
