@@ -88,7 +88,7 @@ TEST_F(CheckpointDamage, NoFlippedBitGoesUnnoticed) {
     stream.put(static_cast<char>(byte ^ (1 << bit)));
     stream.flush();
   };
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 200; ++i) {
     const int64_t position = std::uniform_int_distribution<int64_t>(0, size - 1)(random);
     const int bit = static_cast<int>(random() % 8);
     flip(position, bit);
@@ -108,13 +108,13 @@ TEST_F(CheckpointDamage, EveryByteOfTheMetadataMayFlip) {
   original.read(head.data(), static_cast<std::streamsize>(head.size()));
   copy();
   int found = 0;
-  for (size_t i = 0; i < head.size(); i += 3) {
+  for (size_t i = 0; i < head.size(); i += 5) {
     std::string changed = head;
     changed[i] = static_cast<char>(changed[i] ^ 0x10);
     std::fstream(copy_, std::ios::in | std::ios::out | std::ios::binary) << changed;
     found += found_damaged(copy_, content_) ? 1 : 0;
   }
-  EXPECT_GT(found, 50);  // superblock, object headers, texts
+  EXPECT_GT(found, 30);  // superblock, object headers, texts
 }
 
 TEST_F(CheckpointDamage, AFileWithoutItsCommitMarkIsRefused) {
