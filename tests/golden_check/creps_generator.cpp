@@ -77,6 +77,8 @@ bool run(const Case& c) {
 
 }  // namespace
 
-Section creps_generator_section() { return {"creps_generator", root_groups, run}; }
+Section creps_generator_section() {
+  return {"creps_generator", root_groups, run};
+}
 
 }  // namespace galette::golden

@@ -55,6 +55,8 @@ bool run(const Case& c) {
 
 }  // namespace
 
-Section discriminator_section() { return {"discriminator", root_groups, run}; }
+Section discriminator_section() {
+  return {"discriminator", root_groups, run};
+}
 
 }  // namespace galette::golden

@@ -7,20 +7,26 @@ namespace galette::golden {
 
 void Report::line(bool pass, const std::string& file, const std::string& name,
                   const std::string& quantity, double max_abs, double max_rel, double tolerance) {
+  if (quiet_) return;
   ++(pass ? passed_ : failed_);
   fmt::print("{} {} {} {} max_abs={:.3g} max_rel={:.3g} tol={:.3g}\n", pass ? "PASS" : "FAIL", file,
              name, quantity, max_abs, max_rel, tolerance);
 }
 
 void Report::failure(const std::string& file, const std::string& name, const std::string& what) {
+  if (quiet_) return;
   ++failed_;
   fmt::print("FAIL {} {} {}\n", file, name, what);
 }
 
 namespace {
 
-std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-std::string type_name(at::ScalarType type) { return type == at::kFloat ? "float32" : "float64"; }
+std::string base_name(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
+std::string type_name(at::ScalarType type) {
+  return type == at::kFloat ? "float32" : "float64";
+}
 
 }  // namespace
 
@@ -47,9 +53,9 @@ void Case::compare_value(const std::string& quantity, const at::Tensor& actual,
   if (!actual.defined() || actual.sizes() != expected.sizes()) {
     const std::string got = actual.defined() ? fmt::format("{}", fmt::join(actual.sizes(), "x"))
                                              : std::string("nothing");
-    report_.failure(base_name(file_.path()), name_,
-                    fmt::format("{} has shape {}, expected {}", label, got,
-                                fmt::join(expected.sizes(), "x")));
+    report_.failure(
+        base_name(file_.path()), name_,
+        fmt::format("{} has shape {}, expected {}", label, got, fmt::join(expected.sizes(), "x")));
     return;
   }
   if (expected.numel() == 0) {

@@ -3,12 +3,12 @@
 // tensors, and a comparison that prints a line and remembers failures.
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
+
+#include <ATen/ATen.h>
+#include <nlohmann/json.hpp>
 
 #include "io/hdf5.h"
 
@@ -17,15 +17,18 @@ namespace galette::golden {
 /// Counts and prints the outcome of every quantity.
 class Report {
  public:
+  /// A quiet one prints and counts nothing.
+  explicit Report(bool quiet = false) : quiet_(quiet) {}
   /// `PASS|FAIL <file> <case> <quantity> max_abs=… max_rel=… tol=…`
-  void line(bool pass, const std::string& file, const std::string& name, const std::string& quantity,
-            double max_abs, double max_rel, double tolerance);
+  void line(bool pass, const std::string& file, const std::string& name,
+            const std::string& quantity, double max_abs, double max_rel, double tolerance);
   /// `FAIL <file> <case> <what>`, for anything that could not be compared.
   void failure(const std::string& file, const std::string& name, const std::string& what);
   int passed() const { return passed_; }
   int failed() const { return failed_; }
 
  private:
+  bool quiet_;
   int passed_ = 0;
   int failed_ = 0;
 };
@@ -49,7 +52,9 @@ class Case {
   /// The stored tensor in this case's element type.
   at::Tensor get(const std::string& path) const { return raw(path).to(type_); }
   /// Names below the group `<case>/<path>`.
-  std::vector<std::string> list(const std::string& path) const { return file_.list(name_ + "/" + path); }
+  std::vector<std::string> list(const std::string& path) const {
+    return file_.list(name_ + "/" + path);
+  }
   /// The JSON of attribute `config` on the case, or on the file when the case has none.
   nlohmann::json config() const;
   /// The names in attribute `grad_none` of group `<case>/<path>`.
@@ -74,7 +79,7 @@ class Case {
 
 /// What one kind of file tests.
 struct Section {
-  std::string kind;                                              ///< root attribute `kind`
+  std::string kind;                                                  ///< root attribute `kind`
   std::function<std::vector<std::string>(const io::H5File&)> cases;  ///< its case groups
   /// Runs one case; returns false when the case is of a sort that this program does not know.
   std::function<bool(const Case&)> run;

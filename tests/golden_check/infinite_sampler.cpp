@@ -10,7 +10,9 @@
 namespace galette::golden {
 namespace {
 
-at::Tensor to_tensor(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong); }
+at::Tensor to_tensor(const std::vector<int64_t>& values) {
+  return at::tensor(values, at::kLong);
+}
 
 void check_order(const Case& c, const nlohmann::json& config) {
   const int64_t replicas = config["num_replicas"], rank = config["rank"];
@@ -52,7 +54,8 @@ void check_generator(const Case& c, uint32_t seed) {
 void check_items(const Case& c, const nlohmann::json& config) {
   const std::optional<int64_t> max_size =
       config["max_size"].is_null() ? std::nullopt : std::optional<int64_t>(config["max_size"]);
-  const io::DatasetItems items(config["raw_size"], max_size, config["random_seed"], config["xflip"]);
+  const io::DatasetItems items(config["raw_size"], max_size, config["random_seed"],
+                               config["xflip"]);
   std::vector<int64_t> raw, flip;
   for (int64_t i = 0; i < items.size(); ++i) {
     raw.push_back(items.raw_index(i));
@@ -78,6 +81,8 @@ bool run(const Case& c) {
 
 }  // namespace
 
-Section infinite_sampler_section() { return {"infinite_sampler", root_groups, run}; }
+Section infinite_sampler_section() {
+  return {"infinite_sampler", root_groups, run};
+}
 
 }  // namespace galette::golden

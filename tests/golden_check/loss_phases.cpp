@@ -2,13 +2,12 @@
 // loss_phases: each phase's statistics, gradients, path-length mean and running average of w.
 // Galette's pieces are called in the reference's order, with samples permuted so that groups of
 // minibatch standard deviation are consecutive.
-#include "training/losses.h"
-
 #include <fmt/format.h>
 
 #include "models/creps.h"
 #include "models/discriminator.h"
 #include "networks.h"
+#include "training/losses.h"
 
 namespace galette::golden {
 namespace {
@@ -43,9 +42,12 @@ struct Setup {
     real_c = in("real_c");
   }
 
-  at::Tensor in(const std::string& name) const { return c.get("in/" + name).index_select(0, order); }
+  at::Tensor in(const std::string& name) const {
+    return c.get("in/" + name).index_select(0, order);
+  }
   double phase_gain() const {
-    return nlohmann::json::parse(c.file().string_attribute(c.name() + "/" + phase, "config"))["gain"];
+    return nlohmann::json::parse(
+        c.file().string_attribute(c.name() + "/" + phase, "config"))["gain"];
   }
   void compare(const std::string& name, const at::Tensor& value) const {
     c.compare(phase + "/out/" + name, value);
@@ -71,9 +73,9 @@ void g_reg(const Setup& s) {
   const at::Tensor z = s.c.get("in/gen_z");
   const int64_t half = z.size(0) / s.config["pl_batch_shrink"].get<int64_t>();
   const std::vector<std::string> draws = s.c.list(s.phase + "/draws");
-  const at::Tensor lengths = path_lengths(s.g, z.narrow(0, 0, half),
-                                          s.c.get("in/gen_c").narrow(0, 0, half),
-                                          s.c.get(s.phase + "/draws/" + draws.back()), true);
+  const at::Tensor lengths =
+      path_lengths(s.g, z.narrow(0, 0, half), s.c.get("in/gen_c").narrow(0, 0, half),
+                   s.c.get(s.phase + "/draws/" + draws.back()), true);
   PathLengthMean mean(s.c.get("in/pl_mean").item<double>());
   mean.update(lengths.detach().to(at::kDouble).sum().item<double>(), static_cast<double>(half));
   const double weight = s.config["loss_kwargs"]["pl_weight"];
@@ -139,6 +141,8 @@ bool run(const Case& c) {
 
 }  // namespace
 
-Section loss_phases_section() { return {"loss_phases", root_groups, run}; }
+Section loss_phases_section() {
+  return {"loss_phases", root_groups, run};
+}
 
 }  // namespace galette::golden

@@ -2,11 +2,11 @@
 // galette_golden [--cases=GLOB,…] FILE…
 // Runs Galette's code on stored inputs and compares with stored outputs, in float32 and float64.
 // Exits with 1 on any difference and on any file or selected case that it does not know.
-#include <fmt/format.h>
-#include <fnmatch.h>
+#include <algorithm>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
+#include <fmt/format.h>
+#include <fnmatch.h>
 
 #include "golden.h"
 
@@ -25,8 +25,8 @@ struct Selection {
 };
 
 std::vector<Section> all_sections() {
-  return {creps_generator_section(),  discriminator_section(), loss_phases_section(),
-          optimizer_ema_section(),    infinite_sampler_section(), ops_bias_act_section(),
+  return {creps_generator_section(), discriminator_section(),    loss_phases_section(),
+          optimizer_ema_section(),   infinite_sampler_section(), ops_bias_act_section(),
           ops_upfirdn2d_section()};
 }
 
@@ -35,7 +35,8 @@ void run_case(const Section& section, const io::H5File& file, const std::string&
   for (const std::string& type : selection.types) {
     try {
       const Case c(file, name, type == "float32" ? at::kFloat : at::kDouble, report);
-      if (!section.run(c)) report.failure(file.path(), name, "is a case that this program does not know");
+      if (!section.run(c))
+        report.failure(file.path(), name, "is a case that this program does not know");
     } catch (const std::exception& error) {
       report.failure(file.path(), name, fmt::format("{}: {}", type, error.what()));
     }
@@ -44,12 +45,14 @@ void run_case(const Section& section, const io::H5File& file, const std::string&
 
 void run_file(const std::string& path, const Selection& selection, Report& report) {
   const io::H5File file = io::H5File::open(path);
-  const std::string kind = file.has_attribute("/", "kind") ? file.string_attribute("/", "kind") : "";
+  const std::string kind =
+      file.has_attribute("/", "kind") ? file.string_attribute("/", "kind") : "";
   const std::vector<Section> sections = all_sections();
   const auto section = std::find_if(sections.begin(), sections.end(),
                                     [&](const Section& s) { return s.kind == kind; });
   if (section == sections.end()) {
-    report.failure(path, "-", fmt::format("is of kind '{}', which this program does not know", kind));
+    report.failure(path, "-",
+                   fmt::format("is of kind '{}', which this program does not know", kind));
     return;
   }
   int selected = 0;
@@ -65,7 +68,8 @@ int run(int argc, char** argv) {
   CLI::App app("Compares Galette with stored reference values");
   Selection selection;
   std::vector<std::string> files;
-  app.add_option("--cases", selection.globs, "only cases that match one of these globs")->delimiter(',');
+  app.add_option("--cases", selection.globs, "only cases that match one of these globs")
+      ->delimiter(',');
   app.add_option("--types", selection.types, "float32, float64")
       ->delimiter(',')
       ->check(CLI::IsMember({"float32", "float64"}));
@@ -87,4 +91,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace galette::golden
 
-int main(int argc, char** argv) { return galette::golden::run(argc, argv); }
+int main(int argc, char** argv) {
+  return galette::golden::run(argc, argv);
+}
