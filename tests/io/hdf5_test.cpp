@@ -179,7 +179,7 @@ TEST(Hdf5, BadFilesAreNamedInOneLine) {
   std::ofstream(dir.file("text.h5")) << "this is not HDF5\n";
   EXPECT_THAT(input_error([&] { H5File::open(dir.file("text.h5")); }),
               AllOf(HasSubstr("text.h5"), HasSubstr("not an HDF5 file")));
-  std::ofstream(dir.file("empty.h5"));
+  const std::ofstream empty(dir.file("empty.h5"));
   EXPECT_THAT(input_error([&] { H5File::open(dir.file("empty.h5")); }), HasSubstr("empty.h5"));
 
   auto file = H5File::create(dir.file("cut.h5"));

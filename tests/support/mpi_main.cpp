@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The main function of every test program: starts MPI, insists on the number of ranks that the
 // test was registered with, and fails on all ranks when it fails on one.
-#include <gtest/gtest.h>
-#include <mpi.h>
-
 #include <cstdio>
 #include <cstdlib>
+
+#include <gtest/gtest.h>
+#include <mpi.h>
 
 int main(int argc, char** argv) {
   int granted = 0;
