@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/exit_code.h"
+#include "cli/bench_command.h"
 #include "cli/command.h"
 #include "cli/dataset_command.h"
 #include "cli/train_command.h"
@@ -40,6 +41,7 @@ int run(int argc, char** argv, const MpiSession& session) {
   app.get_formatter()->column_width(kHelpColumn);
   app.set_version_flag("--version", version_text);
   Action action;
+  add_bench_command(app, action);
   add_dataset_command(app, action);
   add_train_command(app, action);
   try {

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// `galette bench step` runs each phase of a training iteration once to warm up, then several times
+// on the clock. A run lasts as long as its slowest rank; a phase counts by the median of its runs:
+//
+//   sec/kimg = 1000 / batch * (sum over phases of seconds / interval + seconds of the average)
+#include "cli/bench_command.h"
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include <ATen/Parallel.h>
+
+#include "base/exit_code.h"
+#include "base/log.h"
+#include "base/memory_use.h"
+#include "io/check.h"
+#include "parallel/mpi_communicator.h"
+#include "parallel/mpi_session.h"
+#include "parallel/threads.h"
+#include "training/ema.h"
+#include "training/train_networks.h"
+
+namespace galette {
+namespace {
+
+constexpr int64_t kChannels = 3;
+constexpr int64_t kSeed = 0;
+constexpr double kBytesPerGb = 1e9;
+
+struct BenchOptions {
+  TrainOptions train;
+  int64_t resolution = 0;
+  std::optional<double> gamma;
+  int64_t repeat = 5;
+  bool json = false;
+};
+
+OptionTable bench_option_table(BenchOptions& o) {
+  constexpr Defines nothing = Defines::nothing;
+  OptionTable table;
+  table.add("cfg", nothing, o.train.cfg, "configuration", {"creps"}).required();
+  table.add("resolution", nothing, o.resolution, "height and width of the images", {8, 8192})
+      .required();
+  table.add("cbase", nothing, o.train.cbase, "channel base", {1});
+  table.add("cmax", nothing, o.train.cmax, "channel maximum", {1});
+  table.add("batch", nothing, o.train.batch, "total batch over all ranks", {1, 1 << 24}).required();
+  table.add("batch-gpu", nothing, o.train.batch_gpu, "samples that a rank holds at a time", {1})
+      .default_text("batch / ranks");
+  table.add("mbstd-group", nothing, o.train.mbstd_group, "samples of a minibatch-std group", {1});
+  table.add("gamma", nothing, o.gamma, "R1 weight", {0})
+      .default_text("0.0002 resolution^2 / batch");
+  table.add("repeat", nothing, o.repeat, "timed runs of each phase", {1, 1000});
+  table.add_flag("json", o.json, "print one JSON object");
+  return table;
+}
+
+struct BenchCommand {
+  BenchOptions options;
+  OptionTable table = bench_option_table(options);
+};
+
+struct Timing {
+  std::string name;
+  int64_t interval = 1;
+  double seconds = 0;  ///< median
+};
+
+/// Median over `repeat` runs of the seconds that the slowest rank takes. Collective.
+double median_seconds(const std::function<void()>& run, int64_t repeat, Communicator& comm) {
+  run();
+  std::vector<double> seconds;
+  for (int64_t i = 0; i < repeat; ++i) {
+    comm.barrier();
+    const auto start = std::chrono::steady_clock::now();
+    run();
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    seconds.push_back(comm.max(elapsed.count()));
+  }
+  std::sort(seconds.begin(), seconds.end());
+  return (seconds[(seconds.size() - 1) / 2] + seconds[seconds.size() / 2]) / 2;
+}
+
+RealBatch random_images(const TrainOptions& o, int64_t resolution) {
+  const int64_t local = o.batch / *o.gpus;
+  return {at::randint(256, {local, kChannels, resolution, resolution}, at::kByte),
+          at::zeros({local, 0})};
+}
+
+std::vector<Timing> time_phases(const BenchOptions& o, Communicator& comm) {
+  const TrainOptions& train = o.train;
+  TrainState state = make_train_state(train, o.resolution, kChannels, 0);
+  const Draws draws(SampleRng(kSeed), tensor_options(train));
+  const LossConfig losses = loss_config(train);
+  const auto no_labels = [](Phase, int64_t, const std::vector<int64_t>& samples) {
+    return at::zeros({static_cast<int64_t>(samples.size()), 0});
+  };
+  Statistics statistics;
+  const BatchPlan plan{train.batch, comm.size(), comm.rank(), *train.batch_gpu};
+  PhaseRunner runner(state, losses, plan, comm, draws, no_labels, statistics);
+  const RealBatch reals = random_images(train, o.resolution);
+
+  std::vector<Timing> timings;
+  for (const Phase phase : kPhases) {
+    const auto run = [&] { runner.run(phase, reals); };
+    timings.push_back(
+        {phase_name(phase), losses.interval(phase), median_seconds(run, o.repeat, comm)});
+  }
+  const auto average = [&] { update_ema(*state.g_ema, *state.g, 0.5); };
+  timings.push_back({"EMA", 1, median_seconds(average, o.repeat, comm)});
+  return timings;
+}
+
+double seconds_per_kimg(const std::vector<Timing>& timings, int64_t batch) {
+  double iteration = 0;
+  for (const Timing& t : timings) iteration += t.seconds / static_cast<double>(t.interval);
+  return 1000 * iteration / static_cast<double>(batch);
+}
+
+/// Fills in what depends on other options and checks that they fit together.
+void resolve(BenchOptions& o, int ranks) {
+  if (!std::has_single_bit(static_cast<uint64_t>(o.resolution))) {
+    throw InputError(fmt::format("--resolution={}: give a power of two", o.resolution));
+  }
+  const auto size = static_cast<double>(o.resolution);
+  o.train.gamma = o.gamma.value_or(0.0002 * size * size / static_cast<double>(o.train.batch));
+  o.train.seed = kSeed;
+  resolve_options(o.train, ranks,
+                  {.num_images = o.train.batch, .resolution = o.resolution, .channels = kChannels});
+}
+
+nlohmann::ordered_json report(const BenchOptions& o, const std::vector<Timing>& timings,
+                              double peak_gb) {
+  nlohmann::ordered_json phases;
+  for (const Timing& t : timings) {
+    phases[t.name] = {{"interval", t.interval}, {"seconds", t.seconds}};
+  }
+  return {{"cfg", o.train.cfg},
+          {"resolution", o.resolution},
+          {"cbase", o.train.cbase},
+          {"cmax", o.train.cmax},
+          {"batch", o.train.batch},
+          {"batch_gpu", *o.train.batch_gpu},
+          {"gamma", o.train.gamma},
+          {"ranks", *o.train.gpus},
+          {"threads_per_rank", at::get_num_threads()},
+          {"repeat", o.repeat},
+          {"phases", phases},
+          {"sec_per_kimg", seconds_per_kimg(timings, o.train.batch)},
+          {"peak_memory_gb", peak_gb}};
+}
+
+void print_table(const nlohmann::ordered_json& r, const std::string& threads) {
+  log::info("{} at {}x{}, cbase {}, cmax {}, batch {} ({} at a time on each rank)",
+            r["cfg"].get<std::string>(), r["resolution"].get<int64_t>(),
+            r["resolution"].get<int64_t>(), r["cbase"].get<int64_t>(), r["cmax"].get<int64_t>(),
+            r["batch"].get<int64_t>(), r["batch_gpu"].get<int64_t>());
+  log::info("{}", threads);
+  for (const auto& [name, phase] : r["phases"].items()) {
+    const auto interval = phase["interval"].get<int64_t>();
+    log::info("{:<6}{:9.4f} s{}", name, phase["seconds"].get<double>(),
+              interval > 1 ? fmt::format("  every {}th iteration", interval) : "");
+  }
+  log::info("{:.1f} sec/kimg, {:.2f} GB of memory at most in a rank",
+            r["sec_per_kimg"].get<double>(), r["peak_memory_gb"].get<double>());
+}
+
+int bench_step(BenchCommand& command) {
+  BenchOptions& o = command.options;
+  MpiCommunicator comm(MPI_COMM_WORLD);
+  require_complete_world(comm.size());
+  resolve(o, comm.size());
+  const std::string threads = divide_threads(comm.handle());
+  const std::vector<Timing> timings = time_phases(o, comm);
+  const double peak_gb = comm.max(static_cast<double>(peak_resident_bytes())) / kBytesPerGb;
+  const nlohmann::ordered_json r = report(o, timings, peak_gb);
+  if (o.json) {
+    log::info("{}", r.dump());
+  } else {
+    print_table(r, threads);
+  }
+  return kExitDone;
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App& app, Action& action) {
+  CLI::App* bench = app.add_subcommand("bench", "Measures speed and memory");
+  bench->require_subcommand(1);
+  CLI::App* step =
+      bench->add_subcommand("step", "Times the phases of a training iteration on random images");
+  auto command = std::make_shared<BenchCommand>();
+  command->table.add_to(*step);
+  step->callback([command, &action] { action = [command] { return bench_step(*command); }; });
+}
+
+}  // namespace galette

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <CLI/App.hpp>
+
+#include "cli/command.h"
+
+namespace galette {
+
+/// `galette bench step`: times the phases of a training iteration on random images.
+void add_bench_command(CLI::App& app, Action& action);
+
+}  // namespace galette
