@@ -7,12 +7,12 @@
 // every handle a view into the flat memory.
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
+
+#include <ATen/ATen.h>
 
 #include "base/sample_rng.h"
 

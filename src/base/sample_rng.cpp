@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/sample_rng.h"
 
-#include <ATen/Parallel.h>
-
 #include <cmath>
 #include <numbers>
+
+#include <ATen/Parallel.h>
 
 #include "kernels/philox.h"
 
@@ -35,7 +35,8 @@ void fill_block_range(uint64_t seed, const Stream& stream, uint32_t sample, T* o
     double values[4];
     normal_pair(bits.x[0], bits.x[1], values[0], values[1]);
     normal_pair(bits.x[2], bits.x[3], values[2], values[3]);
-    for (int64_t i = 4 * b; i < std::min(4 * b + 4, size); ++i) out[i] = static_cast<T>(values[i & 3]);
+    for (int64_t i = 4 * b; i < std::min(4 * b + 4, size); ++i)
+      out[i] = static_cast<T>(values[i & 3]);
   }
 }
 

@@ -8,11 +8,11 @@
 // c3 = phase * 2^24 + purpose * 2^16 + sub; key = seed.
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <string_view>
 #include <vector>
+
+#include <ATen/ATen.h>
 
 namespace galette {
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/creps.h"
 
-#include <fmt/format.h>
-
 #include <cmath>
 #include <numbers>
+
+#include <fmt/format.h>
 
 namespace galette {
 namespace {
@@ -17,7 +17,8 @@ ModulatedFc::Config hidden(std::optional<double> clamp) {
 }
 
 ModulatedFc::Config projection(std::optional<double> clamp) {
-  return {.demodulate = false, .act = {.activation = Activation::kLinear, .gain = 1, .clamp = clamp}};
+  return {.demodulate = false,
+          .act = {.activation = Activation::kLinear, .gain = 1, .clamp = clamp}};
 }
 
 /// sin(2 pi f t + shift) for all channels: coords [n], freqs [C/2, r] -> [C, n, r].
@@ -71,11 +72,10 @@ CrepsGenerator::Input::Input(const Scope& scope, const CrepsConfig& config)
       rank(config.rank),
       weight(scope.parameter("weight", {1, channels, 1, 2 * rank}, Init::normal())),
       freqs(scope.buffer("freqs", {1, channels / 2 * rank}, Init::normal(config.bandwidth))),
-      coords(scope.buffer("coords",
-                          grid(config.img_resolution, at::kDouble)
-                              .view({1, config.img_resolution, 1, 1})
-                              .expand({1, config.img_resolution, 2, 1})
-                              .contiguous())),
+      coords(scope.buffer("coords", grid(config.img_resolution, at::kDouble)
+                                        .view({1, config.img_resolution, 1, 1})
+                                        .expand({1, config.img_resolution, 2, 1})
+                                        .contiguous())),
       affine(scope / "affine", config.w_dim, channels * 2 * rank, {.bias_init = 1}) {}
 
 at::Tensor CrepsGenerator::Input::operator()(const at::Tensor& w, const at::Tensor& rows,
@@ -91,10 +91,9 @@ at::Tensor CrepsGenerator::Input::operator()(const at::Tensor& w, const at::Tens
 CrepsGenerator::Stage::Stage(const Scope& scope, const CrepsConfig& config, int64_t resolution)
     : fc0(resolution == 4
               ? std::nullopt
-              : std::optional<ModulatedFc>(std::in_place, scope / "fc0",
-                                           config.channels(resolution / 2),
-                                           config.channels(resolution), config.w_dim,
-                                           hidden(config.fc_clamp))),
+              : std::optional<ModulatedFc>(
+                    std::in_place, scope / "fc0", config.channels(resolution / 2),
+                    config.channels(resolution), config.w_dim, hidden(config.fc_clamp))),
       fc1(scope / "fc1", config.channels(resolution), config.channels(resolution), config.w_dim,
           hidden(config.fc_clamp)),
       to_residual(scope / "tores", config.channels(resolution), config.biline_channels,

@@ -51,11 +51,14 @@ class CrepsGenerator : public Generator {
   int64_t img_resolution() const override { return config_.img_resolution; }
   int64_t img_channels() const override { return config_.img_channels; }
 
-  at::Tensor map(const at::Tensor& z, const at::Tensor& c) const override { return (*mapping_)(z, c); }
+  at::Tensor map(const at::Tensor& z, const at::Tensor& c) const override {
+    return (*mapping_)(z, c);
+  }
   at::Tensor w_avg() const override { return mapping_->w_avg(); }
   at::Tensor synthesize(const at::Tensor& ws) const override;
   /// The pixels at any rows [h] and columns [w] of the unit square -> [N, img_channels, h, w].
-  at::Tensor synthesize(const at::Tensor& ws, const at::Tensor& rows, const at::Tensor& columns) const;
+  at::Tensor synthesize(const at::Tensor& ws, const at::Tensor& rows,
+                        const at::Tensor& columns) const;
 
   /// The published grid for a size: n equally spaced values from 0 to 1 inclusive; [n].
   static at::Tensor grid(int64_t n, at::TensorOptions options);
@@ -64,7 +67,8 @@ class CrepsGenerator : public Generator {
   /// Fourier features of the coordinates, modulated: the lines that stage b4 starts from.
   struct Input {
     Input(const Scope& scope, const CrepsConfig& config);
-    at::Tensor operator()(const at::Tensor& w, const at::Tensor& rows, const at::Tensor& columns) const;
+    at::Tensor operator()(const at::Tensor& w, const at::Tensor& rows,
+                          const at::Tensor& columns) const;
     int64_t channels, rank;
     at::Tensor weight, freqs, coords;
     FullyConnected affine;
@@ -87,7 +91,8 @@ class CrepsGenerator : public Generator {
     ModulatedFc fc0, fc1, to_image;
   };
 
-  at::Tensor line_stages(const at::Tensor& ws, const at::Tensor& rows, const at::Tensor& columns) const;
+  at::Tensor line_stages(const at::Tensor& ws, const at::Tensor& rows,
+                         const at::Tensor& columns) const;
   at::Tensor refine(const at::Tensor& features, const at::Tensor& w) const;
 
   CrepsConfig config_;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "models/discriminator.h"
 
-#include <fmt/format.h>
-
 #include <cmath>
+
+#include <fmt/format.h>
 
 #include "kernels/fir_filter.h"
 
@@ -58,12 +58,18 @@ ResidualDiscriminator::Block::Block(const Scope& scope, const DiscriminatorConfi
                      Conv2dLayer::Config{.kernel = 1, .act = lrelu});
   }
   conv0.emplace(layer("conv0"), in, in, Conv2dLayer::Config{.act = lrelu});
-  conv1.emplace(layer("conv1"), in, out,
-                Conv2dLayer::Config{
-                    .down = 2,
-                    .act = {.activation = Activation::kLrelu, .gain = half, .clamp = config.conv_clamp}});
-  skip.emplace(layer("skip"), in, out,
-               Conv2dLayer::Config{.kernel = 1, .down = 2, .bias = false, .act = {.activation = Activation::kLinear, .gain = half, .clamp = std::nullopt}});
+  conv1.emplace(
+      layer("conv1"), in, out,
+      Conv2dLayer::Config{
+          .down = 2,
+          .act = {.activation = Activation::kLrelu, .gain = half, .clamp = config.conv_clamp}});
+  skip.emplace(
+      layer("skip"), in, out,
+      Conv2dLayer::Config{
+          .kernel = 1,
+          .down = 2,
+          .bias = false,
+          .act = {.activation = Activation::kLinear, .gain = half, .clamp = std::nullopt}});
 }
 
 at::Tensor ResidualDiscriminator::Block::operator()(const at::Tensor& input) const {

@@ -18,14 +18,17 @@ struct DiscriminatorConfig {
   int64_t channel_base = 32768;
   int64_t channel_max = 512;
   std::optional<double> conv_clamp = 256;
-  int64_t freeze_layers = 0;       ///< first layers kept fixed (Mo et al. 2020, "Freeze the Discriminator")
-  int64_t mbstd_group_size = 4;    ///< samples per group of minibatch standard deviation
+  int64_t freeze_layers =
+      0;  ///< first layers kept fixed (Mo et al. 2020, "Freeze the Discriminator")
+  int64_t mbstd_group_size = 4;  ///< samples per group of minibatch standard deviation
   int64_t mbstd_num_channels = 1;
-  int64_t mapping_layers = 8;      ///< of the label's mapping, when conditional
+  int64_t mapping_layers = 8;  ///< of the label's mapping, when conditional
 
   static DiscriminatorConfig from_json(const nlohmann::json& args);
   nlohmann::json to_json() const;
-  int64_t channels(int64_t resolution) const { return std::min(channel_base / resolution, channel_max); }
+  int64_t channels(int64_t resolution) const {
+    return std::min(channel_base / resolution, channel_max);
+  }
 };
 
 class ResidualDiscriminator : public Discriminator {

@@ -4,9 +4,9 @@
 // Shapes: N batch, C/I/O channels, P positions of a flattened image or line.
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <optional>
+
+#include <ATen/ATen.h>
 
 #include "kernels/bias_act.h"
 #include "models/scope.h"

@@ -3,10 +3,10 @@
 // Networks are pure functions of their tensors and inputs: no forward pass has side effects.
 #pragma once
 
-#include <ATen/ATen.h>
-
-#include <nlohmann/json.hpp>
 #include <string>
+
+#include <ATen/ATen.h>
+#include <nlohmann/json.hpp>
 
 #include "base/parameter_arena.h"
 

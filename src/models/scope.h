@@ -36,7 +36,9 @@ class Scope {
   }
 
  private:
-  std::string full(const std::string& name) const { return path_.empty() ? name : path_ + "." + name; }
+  std::string full(const std::string& name) const {
+    return path_.empty() ? name : path_ + "." + name;
+  }
 
   std::string path_;
   ParameterArena* arena_;

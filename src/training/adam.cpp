@@ -31,7 +31,8 @@ int64_t Adam::step(double grad_scale) {
   // Neighbours that were reached and share a step count are stepped as one range.
   for (size_t first = 0; first < entries.size();) {
     size_t last = first + 1;
-    while (last < entries.size() && reached[last] == reached[first] && counts[last] == counts[first]) {
+    while (last < entries.size() && reached[last] == reached[first] &&
+           counts[last] == counts[first]) {
       ++last;
     }
     if (reached[first] != 0) {

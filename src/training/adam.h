@@ -24,8 +24,9 @@ class Adam {
  public:
   Adam(ParameterArena& arena, const AdamConfig& config);
 
-  /// One step with `grad_scale` times the accumulated gradients on every parameter that was reached.
-  /// Values that are not finite are replaced (NaN by 0, infinity by 1e5); returns how many.
+  /// One step with `grad_scale` times the accumulated gradients on every parameter that was
+  /// reached. Values that are not finite are replaced (NaN by 0, infinity by 1e5); returns how
+  /// many.
   int64_t step(double grad_scale);
 
   /// Second moments, laid out like the parameters.

@@ -18,7 +18,9 @@ struct BatchPlan {
   int64_t local() const { return batch / ranks; }
   int64_t steps() const { return local() / micro; }
   /// Global numbers of the samples of one accumulation step.
-  std::vector<int64_t> samples(int64_t step) const { return range(rank * local() + step * micro, micro); }
+  std::vector<int64_t> samples(int64_t step) const {
+    return range(rank * local() + step * micro, micro);
+  }
   /// Global numbers of all samples of this rank.
   std::vector<int64_t> local_samples() const { return range(rank * local(), local()); }
 

@@ -2,10 +2,10 @@
 // The random inputs of training, as functions of (phase, iteration, global sample).
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <cstdint>
 #include <vector>
+
+#include <ATen/ATen.h>
 
 #include "base/sample_rng.h"
 

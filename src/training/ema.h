@@ -9,8 +9,8 @@
 namespace galette {
 
 struct EmaConfig {
-  double half_life_kimg = 10;              ///< kimg after which an old value has half its weight
-  std::optional<double> ramp_up = 0.05;    ///< half-life at most this share of the images so far
+  double half_life_kimg = 10;            ///< kimg after which an old value has half its weight
+  std::optional<double> ramp_up = 0.05;  ///< half-life at most this share of the images so far
 };
 
 /// The weight of the old average for a batch of `batch` images after `images` ones.

@@ -51,7 +51,8 @@ at::Tensor to_bytes(const at::Tensor& images) {
 }  // namespace
 
 GridSize grid_size(int64_t resolution) {
-  return {std::clamp<int64_t>(7680 / resolution, 7, 32), std::clamp<int64_t>(4320 / resolution, 4, 32)};
+  return {std::clamp<int64_t>(7680 / resolution, 7, 32),
+          std::clamp<int64_t>(4320 / resolution, 4, 32)};
 }
 
 std::vector<int64_t> grid_items(const io::Dataset& data, const GridSize& size) {
@@ -98,9 +99,8 @@ void ImageGrid::write_fakes(const std::string& path, const Generator& g, Communi
 io::Image tile_images(const at::Tensor& images, const GridSize& size) {
   const int64_t channels = images.size(1), r = images.size(2);
   // [rows, columns, C, R, R] -> [rows, R, columns, R, C]
-  const at::Tensor sheet = images.view({size.rows, size.columns, channels, r, r})
-                               .permute({0, 3, 1, 4, 2})
-                               .contiguous();
+  const at::Tensor sheet =
+      images.view({size.rows, size.columns, channels, r, r}).permute({0, 3, 1, 4, 2}).contiguous();
   io::Image picture(static_cast<int>(size.columns * r), static_cast<int>(size.rows * r),
                     static_cast<int>(channels));
   std::copy_n(sheet.const_data_ptr<uint8_t>(), picture.pixels.size(), picture.pixels.data());

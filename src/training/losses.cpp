@@ -26,8 +26,8 @@ AdversarialLoss discriminator_real_loss(const Discriminator& d, const at::Tensor
 R1Penalty r1_penalty(const Discriminator& d, const at::Tensor& images, const at::Tensor& c) {
   const at::Tensor x = images.detach().requires_grad_(true);
   const at::Tensor logits = d.logits(x, c);
-  const at::Tensor gradient =
-      torch::autograd::grad({logits.sum()}, {x}, {}, /*retain_graph=*/true, /*create_graph=*/true)[0];
+  const at::Tensor gradient = torch::autograd::grad({logits.sum()}, {x}, {}, /*retain_graph=*/true,
+                                                    /*create_graph=*/true)[0];
   return {logits, gradient, gradient.square().sum({1, 2, 3})};
 }
 

@@ -39,9 +39,9 @@ struct R1Penalty {
 };
 R1Penalty r1_penalty(const Discriminator& d, const at::Tensor& images, const at::Tensor& c);
 
-/// The path length of each sample, [m]: the norm of the gradient of sum(image * noise)/sqrt(H W) with
-/// respect to ws, averaged over the layers in square. `noise` [m, C, R, R] is standard normal. With
-/// `differentiable`, it can be differentiated with respect to G.
+/// The path length of each sample, [m]: the norm of the gradient of sum(image * noise)/sqrt(H W)
+/// with respect to ws, averaged over the layers in square. `noise` [m, C, R, R] is standard normal.
+/// With `differentiable`, it can be differentiated with respect to G.
 at::Tensor path_lengths(const Generator& g, const at::Tensor& z, const at::Tensor& c,
                         const at::Tensor& noise, bool differentiable);
 

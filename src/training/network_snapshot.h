@@ -2,9 +2,9 @@
 // Networks in and out of files: the snapshots of a run, and transfer learning from one.
 #pragma once
 
-#include <mpi.h>
-
 #include <string>
+
+#include <mpi.h>
 
 #include "io/dataset_file.h"
 #include "training/train_options.h"
@@ -14,7 +14,8 @@ namespace galette {
 
 /// Writes G, D and G_ema with all that rebuilds them. Collective; rank 0 writes, all fail together.
 void write_network_snapshot(const std::string& path, const TrainState& state,
-                            const TrainOptions& options, const io::DatasetInfo& data, MPI_Comm comm);
+                            const TrainOptions& options, const io::DatasetInfo& data,
+                            MPI_Comm comm);
 
 /// Copies the tensors of a snapshot into freshly made networks, by name. Coordinates are never
 /// copied, so a network may start from one of another resolution. Logs every tensor that one side

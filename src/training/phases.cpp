@@ -31,11 +31,16 @@ void require_grad(TrainState& state, bool generator) {
 
 std::string phase_name(Phase phase) {
   switch (phase) {
-    case Phase::g_main: return "Gmain";
-    case Phase::g_reg: return "Greg";
-    case Phase::d_main: return "Dmain";
-    case Phase::d_reg: return "Dreg";
-    case Phase::none: break;
+    case Phase::g_main:
+      return "Gmain";
+    case Phase::g_reg:
+      return "Greg";
+    case Phase::d_main:
+      return "Dmain";
+    case Phase::d_reg:
+      return "Dreg";
+    case Phase::none:
+      break;
   }
   return "none";
 }
@@ -128,8 +133,8 @@ void PhaseRunner::d_main(int64_t step, const RealBatch& reals, at::Tensor& w_sum
   stats_.report("Loss/scores/fake", fake.logits);
   stats_.report("Loss/signs/fake", fake.logits.sign());
   backward(Phase::d_main, fake.loss);
-  const AdversarialLoss real = discriminator_real_loss(*state_.d, real_images(reals, step),
-                                                       real_labels(reals, step));
+  const AdversarialLoss real =
+      discriminator_real_loss(*state_.d, real_images(reals, step), real_labels(reals, step));
   stats_.report("Loss/scores/real", real.logits);
   stats_.report("Loss/signs/real", real.logits.sign());
   stats_.report("Loss/D/loss", fake.loss + real.loss);
@@ -137,8 +142,7 @@ void PhaseRunner::d_main(int64_t step, const RealBatch& reals, at::Tensor& w_sum
 }
 
 void PhaseRunner::d_reg(int64_t step, const RealBatch& reals) {
-  const R1Penalty r1 =
-      r1_penalty(*state_.d, real_images(reals, step), real_labels(reals, step));
+  const R1Penalty r1 = r1_penalty(*state_.d, real_images(reals, step), real_labels(reals, step));
   const at::Tensor weighted = r1.penalty * (config_.gamma / 2);
   stats_.report("Loss/scores/real", r1.logits);
   stats_.report("Loss/signs/real", r1.logits.sign());

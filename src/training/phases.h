@@ -7,11 +7,11 @@
 //   gradient = interval / B * sum over samples g of d loss_g
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include <array>
 #include <functional>
 #include <string>
+
+#include <ATen/ATen.h>
 
 #include "parallel/communicator.h"
 #include "training/batch_plan.h"
@@ -27,7 +27,7 @@ std::string phase_name(Phase phase);
 
 /// What the losses of a run are made of.
 struct LossConfig {
-  double gamma = 0;              ///< weight of R1
+  double gamma = 0;  ///< weight of R1
   double path_length_weight = 2;
   LazyIntervals intervals;
 

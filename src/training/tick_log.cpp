@@ -35,7 +35,8 @@ void TickLog::end_tick(const TrainState& state, double seconds, Statistics& stat
   status.maintenance_seconds = maintenance_seconds_;
   status.cpu_memory = static_cast<double>(resident_bytes()) / kGiB;
   status.remaining_seconds =
-      status.seconds_per_kimg * static_cast<double>(std::max<int64_t>(0, total_images_ - state.images)) / 1000;
+      status.seconds_per_kimg *
+      static_cast<double>(std::max<int64_t>(0, total_images_ - state.images)) / 1000;
   if (comm.rank() == 0) {
     statistics.report("Progress/tick", static_cast<double>(status.tick));
     statistics.report("Progress/kimg", status.kimg);

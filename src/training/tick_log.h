@@ -15,14 +15,15 @@ namespace galette {
 
 class TickLog {
  public:
-  /// `path`: of stats.jsonl; rows of later ticks than the state's are removed. `seconds`: of work so
-  /// far. `total_images`: when the run ends. On all ranks; rank 0 writes.
+  /// `path`: of stats.jsonl; rows of later ticks than the state's are removed. `seconds`: of work
+  /// so far. `total_images`: when the run ends. On all ranks; rank 0 writes.
   TickLog(const std::string& path, const TrainState& state, double seconds, int64_t total_images,
           bool is_root);
 
   /// Prints the status line of the tick that ends now and collects the statistics.
   /// Collective.
-  void end_tick(const TrainState& state, double seconds, Statistics& statistics, Communicator& comm);
+  void end_tick(const TrainState& state, double seconds, Statistics& statistics,
+                Communicator& comm);
   /// Appends the row of stats.jsonl, once the tick's files are written; starts the next tick.
   void write_row(const Statistics& statistics, double seconds);
 

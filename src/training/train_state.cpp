@@ -20,14 +20,15 @@ std::vector<io::NamedSlice> slices(const std::string& prefix,
 void add_network(std::vector<io::FlatArray>& arrays, const std::string& name,
                  const Network& network) {
   const ParameterArena& arena = network.arena();
-  arrays.push_back({name + ".parameters", arena.flat_parameters(), slices(name, arena.parameters())});
+  arrays.push_back(
+      {name + ".parameters", arena.flat_parameters(), slices(name, arena.parameters())});
   arrays.push_back({name + ".buffers", arena.flat_buffers(), slices(name, arena.buffers())});
 }
 
 void add_optimiser(std::vector<io::FlatArray>& arrays, const std::string& name, const Adam& adam,
                    const Network& network) {
-  arrays.push_back({name + ".second_moment", adam.second_moment(),
-                    slices(name, network.arena().parameters())});
+  arrays.push_back(
+      {name + ".second_moment", adam.second_moment(), slices(name, network.arena().parameters())});
   arrays.push_back({name + ".steps", adam.step_counts(), {}});
 }
 
@@ -58,12 +59,9 @@ std::vector<io::FlatArray> TrainState::arrays() const {
 }
 
 nlohmann::json TrainState::scalars() const {
-  return {{"iteration", iteration},
-          {"images", images},
-          {"tick", tick},
-          {"tick_start", tick_start},
-          {"seconds", seconds},
-          {"path_length_mean", path_length_mean.value()}};
+  return {{"iteration", iteration}, {"images", images},
+          {"tick", tick},           {"tick_start", tick_start},
+          {"seconds", seconds},     {"path_length_mean", path_length_mean.value()}};
 }
 
 void TrainState::set_scalars(const nlohmann::json& scalars) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything of a run that survives a kill, in one place: the networks, their optimisers' moments
-// and a few scalars. Randomness has no state, so a run goes on from this as if nothing had happened.
+// and a few scalars. Randomness has no state, so a run goes on from this as if nothing had
+// happened.
 #pragma once
 
 #include <memory>

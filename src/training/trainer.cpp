@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/trainer.h"
 
-#include <fmt/format.h>
-
 #include <numeric>
+
+#include <fmt/format.h>
 
 #include "base/exit_code.h"
 #include "base/log.h"
@@ -97,9 +97,9 @@ void Trainer::start() {
 
 void Trainer::start_prefetcher() {
   const int64_t ahead = kBatchesAheadPerWorker * options_.workers;
-  prefetcher_.emplace(data_, [this](int64_t iteration) { return items_of(iteration); },
-                      state_.iteration, static_cast<int>(options_.workers),
-                      static_cast<int>(ahead));
+  prefetcher_.emplace(
+      data_, [this](int64_t iteration) { return items_of(iteration); }, state_.iteration,
+      static_cast<int>(options_.workers), static_cast<int>(ahead));
 }
 
 std::vector<int64_t> Trainer::items_of(int64_t iteration) {
@@ -130,8 +130,8 @@ void Trainer::iterate() {
 Trainer::Verdict Trainer::agree() const {
   const bool time = seconds_since(last_checkpoint_) >= 60 * options_.checkpoint_every;
   // Clocks differ; rank 0's decides.
-  at::Tensor flags = at::tensor({signals_.requested() ? 1 : 0, comm_.rank() == 0 && time ? 1 : 0},
-                                at::kInt);
+  at::Tensor flags =
+      at::tensor({signals_.requested() ? 1 : 0, comm_.rank() == 0 && time ? 1 : 0}, at::kInt);
   comm_.all_reduce(flags, ReduceOp::max);
   return {flags[0].item<int>() != 0, flags[1].item<int>() != 0};
 }
@@ -161,7 +161,9 @@ void Trainer::write_snapshot() {
                          options_, data_.info(), comm_.handle());
 }
 
-double Trainer::seconds() const { return state_.seconds + seconds_since(start_); }
+double Trainer::seconds() const {
+  return state_.seconds + seconds_since(start_);
+}
 
 io::CheckpointContent Trainer::checkpoint_content() {
   nlohmann::json state = state_.scalars();
@@ -205,7 +207,8 @@ bool Trainer::go_on_from_checkpoint() {
   std::vector<double> values;
   // Sums that are not finite were stored as null.
   for (const nlohmann::json& value : state.at("statistics")) {
-    values.push_back(value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>());
+    values.push_back(value.is_null() ? std::numeric_limits<double>::quiet_NaN()
+                                     : value.get<double>());
   }
   const auto names = static_cast<int64_t>(Statistics::names().size());
   statistics_.load(at::tensor(values, at::kDouble).view({-1, names, 3}), comm_);
