@@ -95,7 +95,7 @@ int64_t H5File::int_attribute(const std::string& object, const std::string& name
   const H5Handle type(H5_CHECK(H5Aget_type(attribute)), H5Tclose);
   int64_t value = 0;
   if (H5Tget_class(type) == H5T_ENUM && H5Tget_size(type) == 1) {  // h5py's bool
-    int8_t flag = 0;
+    uint8_t flag = 0;
     H5_CHECK(H5Aread(attribute, type, &flag));
     value = flag;
   } else if (H5Tget_class(type) == H5T_INTEGER) {
