@@ -2,12 +2,8 @@
 #include "io/dataset_file.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "io/check.h"
 #include "io/checksum.h"
@@ -22,30 +18,20 @@ void mirror_rows(uint8_t* image, int64_t rows, int64_t width) {
 
 }  // namespace
 
-Dataset::Descriptor::Descriptor(const std::string& path)
-    : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-  if (fd_ < 0) throw InputError(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
-}
-
-Dataset::Descriptor::~Descriptor() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
 Dataset Dataset::open(const std::string& path, const DatasetView& view) {
   return Dataset(read_dataset_header(path), view);
 }
 
 Dataset::Dataset(DatasetHeader header, const DatasetView& view)
     : info_(std::move(header.info)),
-      file_(info_.path),
+      file_(info_.path, PositionalFile::Access::read),
       offset_(header.offset),
       checksums_(std::move(header.checksums)),
       labels_(std::move(header.labels)),
       items_(info_.num_images, view.max_size, view.seed, view.mirror),
       show_labels_(view.labels) {
   const int64_t bytes = info_.num_images * info_.image_bytes();
-  const int advice = bytes <= view.cache_bytes ? POSIX_FADV_WILLNEED : POSIX_FADV_RANDOM;
-  ::posix_fadvise(file_.get(), offset_, bytes, advice);  // a hint: its failure changes no result
+  file_.will_read(offset_, bytes, bytes <= view.cache_bytes);
 }
 
 void Dataset::read(int64_t item, uint8_t* chw) const {
@@ -55,20 +41,7 @@ void Dataset::read(int64_t item, uint8_t* chw) const {
 }
 
 void Dataset::read_image(int64_t index, uint8_t* chw) const {
-  const int64_t size = info_.image_bytes();
-  for (int64_t done = 0; done < size;) {
-    const ssize_t got = ::pread(file_.get(), chw + done, static_cast<size_t>(size - done),
-                                offset_ + index * size + done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) {
-      throw std::runtime_error(
-          fmt::format("{}: cannot read image {}: {}", info_.path, index, std::strerror(errno)));
-    }
-    if (got == 0) {
-      throw DamagedFile(fmt::format("{}: truncated: it ends before image {}", info_.path, index));
-    }
-    done += got;
-  }
+  file_.read(chw, info_.image_bytes(), offset_ + index * info_.image_bytes());
 }
 
 at::Tensor Dataset::label(int64_t item) const {

@@ -16,12 +16,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
 
 #include "io/dataset_items.h"
+#include "io/positional_file.h"
 
 namespace galette::io {
 
@@ -87,26 +87,11 @@ class Dataset {
   void verify() const;
 
  private:
-  class Descriptor {
-   public:
-    explicit Descriptor(const std::string& path);
-    Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    Descriptor& operator=(Descriptor&& other) noexcept {
-      std::swap(fd_, other.fd_);
-      return *this;
-    }
-    ~Descriptor();
-    int get() const { return fd_; }
-
-   private:
-    int fd_ = -1;
-  };
-
   Dataset(DatasetHeader header, const DatasetView& view);
   void read_image(int64_t index, uint8_t* chw) const;
 
   DatasetInfo info_;
-  Descriptor file_;
+  PositionalFile file_;
   int64_t offset_ = 0;    ///< of /images in the file
   at::Tensor checksums_;  ///< int64 [N]
   at::Tensor labels_;     ///< int64 [N], float32 [N, L], or undefined

@@ -2,16 +2,13 @@
 #include "io/dataset_packer.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <chrono>
-#include <cstring>
+#include <array>
+#include <ctime>
 #include <filesystem>
 #include <numeric>
 
-#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "io/check.h"
 #include "io/checksum.h"
@@ -19,6 +16,7 @@
 #include "io/dataset_writer.h"
 #include "io/durable.h"
 #include "io/image_source.h"
+#include "io/positional_file.h"
 #include "io/together.h"
 
 namespace galette::io {
@@ -71,38 +69,6 @@ void check_first(const ImageShape& shape, const std::string& name) {
                     name, describe(shape)));
   }
 }
-
-/// An output file that this rank writes at places of its own.
-class SharedOutput {
- public:
-  explicit SharedOutput(std::string path)
-      : path_(std::move(path)), fd_(::open(path_.c_str(), O_WRONLY | O_CLOEXEC)) {
-    if (fd_ < 0) fail("opened");
-  }
-  SharedOutput(const SharedOutput&) = delete;
-  SharedOutput& operator=(const SharedOutput&) = delete;
-  ~SharedOutput() { ::close(fd_); }
-
-  void write(const std::vector<uint8_t>& bytes, int64_t offset) {
-    for (size_t done = 0; done < bytes.size();) {
-      const ssize_t put =
-          ::pwrite(fd_, bytes.data() + done, bytes.size() - done, offset + off_t(done));
-      if (put < 0 && errno != EINTR) fail("written");
-      if (put > 0) done += size_t(put);
-    }
-  }
-  void sync() {
-    if (::fsync(fd_) != 0) fail("synced");
-  }
-
- private:
-  [[noreturn]] void fail(const char* action) const {
-    throw std::runtime_error(
-        fmt::format("{}: cannot be {}: {}", path_, action, std::strerror(errno)));
-  }
-  std::string path_;
-  int fd_;
-};
 
 class Packer {
  public:
@@ -230,15 +196,15 @@ void Packer::write_images(const std::string& path, int64_t offset, const PackPro
   const auto bytes = int64_t(report_.shape.bytes());
   const int64_t fair = (count() + 4 * ranks_ - 1) / (4 * ranks_);
   const int64_t block = std::clamp(kBlockBytes / bytes, int64_t{1}, fair);
-  std::optional<SharedOutput> output;
-  together(comm_, [&] { output.emplace(path); });
+  std::optional<PositionalFile> output;
+  together(comm_, [&] { output.emplace(path, PositionalFile::Access::write); });
   for (int64_t start = 0; start < count(); start += block * ranks_) {
     together(comm_, [&] {
       const int64_t begin = std::min(start + rank_ * block, count());
       const int64_t end = std::min(begin + block, count());
       std::vector<uint8_t> planes(size_t((end - begin) * bytes));
       for (int64_t i = begin; i < end; ++i) pack_image(i, planes.data() + (i - begin) * bytes);
-      output->write(planes, offset + begin * bytes);
+      output->write(planes.data(), int64_t(planes.size()), offset + begin * bytes);
     });
     progress(std::min(start + block * ranks_, count()), count());
   }
