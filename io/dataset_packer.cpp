@@ -78,6 +78,7 @@ class Packer {
   PackReport run(const PackProgress& progress) {
     on_root(comm_, [&] { check_destination(options_); });
     together(comm_, [&] { open_source(); });
+    check_all_see_the_same();
     select();
     find_shape();
     TemporaryFile temporary(options_.dest + ".tmp");
@@ -100,6 +101,7 @@ class Packer {
   int64_t count() const { return static_cast<int64_t>(kept_.size()); }
 
   void open_source();
+  void check_all_see_the_same();
   void select();
   void find_shape();
   int64_t create(const std::string& path);
@@ -125,6 +127,18 @@ void Packer::open_source() {
   source_ = open_image_source(options_.source, options_.background);
   report_.images_read = std::min(source_->size(), options_.max_images.value_or(source_->size()));
   if (report_.images_read < 1) throw InputError("--max-images: must be at least 1");
+}
+
+/// A source on a disk of one host would otherwise end in ranks that wait for each other.
+void Packer::check_all_see_the_same() {
+  int64_t expected = report_.images_read;
+  MPI_CHECK(MPI_Bcast(&expected, 1, MPI_INT64_T, 0, comm_));
+  together(comm_, [&] {
+    if (report_.images_read == expected) return;
+    throw InputError(fmt::format(
+        "--source={}: rank {} finds {} images and rank 0 {}; all ranks must see the same files",
+        options_.source, rank_, report_.images_read, expected));
+  });
 }
 
 /// Only the wide crop drops images, and it tells from their size.

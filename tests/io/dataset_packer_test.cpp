@@ -208,6 +208,14 @@ TEST_F(PackRanks, ACorruptImageStopsAllRanks) {
   expect_failure("set/img005.png: not a valid PNG image");
 }
 
+TEST_F(PackRanks, RanksThatSeeOtherFiles) {
+  if (comm_size(kWorld) == 1) GTEST_SKIP() << "needs two ranks";
+  write_images(3);
+  write({{"own/a.png", encode_png(sample_image(8, 8, 3))}});
+  if (comm_rank(kWorld) == 1) options_.source += "/own";
+  EXPECT_THAT(input_error([&] { pack(); }), HasSubstr("rank 1 finds 1 images and rank 0 4"));
+}
+
 TEST_F(PackRanks, NotSquareOrNoPowerOfTwo) {
   write({{"a.png", encode_png(sample_image(16, 8, 3))}});
   expect_failure("set/a.png: the image is 16x8 with 3 channels, not square");
