@@ -257,10 +257,10 @@ BiasActCall checked_call(const at::Tensor& x, Activation act, const BiasActOptio
 }  // namespace
 
 Activation activation_from_name(std::string_view name) {
-  static constexpr std::string_view names[] = {"linear", "relu", "lrelu",    "tanh", "sigmoid",
-                                               "elu",    "selu", "softplus", "swish"};
-  for (size_t i = 0; i < std::size(names); ++i)
-    if (names[i] == name) return static_cast<Activation>(i);
+  static constexpr std::string_view kNames[] = {"linear", "relu", "lrelu",    "tanh", "sigmoid",
+                                                "elu",    "selu", "softplus", "swish"};
+  for (size_t i = 0; i < std::size(kNames); ++i)
+    if (kNames[i] == name) return static_cast<Activation>(i);
   TORCH_CHECK(false, "bias_act: no activation is called '", name, "'; give linear, relu, lrelu, ",
               "tanh, sigmoid, elu, selu, softplus or swish");
 }

@@ -108,32 +108,33 @@ std::string choice_type(const std::vector<std::string>& choices, const char* oth
 }  // namespace
 
 OptionTable::Row& OptionTable::Row::required() {
-  is_required = true;
+  is_required_ = true;
   return *this;
 }
 
 OptionTable::Row& OptionTable::Row::default_text(std::string text) {
-  default_value = std::move(text);
+  default_value_ = std::move(text);
   return *this;
 }
 
-OptionTable::Row& OptionTable::Row::alias(std::string spelling) {
-  aliases += spelling + ",";
+OptionTable::Row& OptionTable::Row::alias(const std::string& spelling) {
+  aliases_ += spelling + ",";
   return *this;
 }
 
 template <typename T, typename Parse>
 OptionTable::Row& OptionTable::add_row(const std::string& name, Defines defines, T& value,
-                                       std::string type, const std::string& meaning, Parse parse) {
+                                       std::string type, const std::string& meaning,
+                                       const Parse& parse) {
   Row& row = rows_.emplace_back();
-  row.name = name;
-  row.type = std::move(type);
-  row.meaning = meaning;
-  row.defines = defines;
-  row.value = [&value] { return json_of(value); };
-  row.initial = row.value();
-  row.default_value = plain(row.initial);
-  row.parse = [&value, parse, name](const std::string& text) {
+  row.name_ = name;
+  row.type_ = std::move(type);
+  row.meaning_ = meaning;
+  row.defines_ = defines;
+  row.value_ = [&value] { return json_of(value); };
+  row.initial_ = row.value_();
+  row.default_value_ = plain(row.initial_);
+  row.parse_ = [&value, parse, name](const std::string& text) {
     try {
       value = parse(text);
     } catch (const InputError& error) {
@@ -195,36 +196,36 @@ OptionTable::Row& OptionTable::add_list(const std::string& name, Defines defines
 OptionTable::Row& OptionTable::add_flag(const std::string& name, bool& value,
                                         const std::string& meaning) {
   Row& row = add_row(name, Defines::nothing, value, "", meaning, parse_bool);
-  row.is_flag = true;
+  row.is_flag_ = true;
   return row;
 }
 
 void OptionTable::add_to(CLI::App& app) const {
   for (const Row& row : rows_) {
-    const std::string spellings = row.aliases + "--" + row.name;
-    if (row.is_flag) {
+    const std::string spellings = row.aliases_ + "--" + row.name_;
+    if (row.is_flag_) {
       app.add_flag_function(
-          spellings, [&row](int64_t) { row.parse("1"); }, row.meaning);
+          spellings, [&row](int64_t) { row.parse_("1"); }, row.meaning_);
       continue;
     }
     const std::string ending =
-        row.is_required ? "" : fmt::format(" (default: {})", row.default_value);
+        row.is_required_ ? "" : fmt::format(" (default: {})", row.default_value_);
     CLI::Option* option = app.add_option(
         spellings,
         [&row](const CLI::results_t& values) {
-          row.parse(values.back());
+          row.parse_(values.back());
           return true;
         },
-        row.meaning + ending);
-    option->type_name(row.type)->expected(1);
-    if (row.is_required) option->required();
+        row.meaning_ + ending);
+    option->type_name(row.type_)->expected(1);
+    if (row.is_required_) option->required();
   }
 }
 
 Json OptionTable::to_json() const {
   Json all = Json::object();
   for (const Row& row : rows_) {
-    if (!row.is_flag) all[row.name] = row.value();
+    if (!row.is_flag_) all[row.name_] = row.value_();
   }
   return all;
 }
@@ -232,11 +233,11 @@ Json OptionTable::to_json() const {
 std::vector<std::string> OptionTable::differences(const Json& other) const {
   std::vector<std::string> texts;
   for (const Row& row : rows_) {
-    if (row.defines == Defines::nothing) continue;
-    const Json here = row.value();
-    const Json there = other.contains(row.name) ? other[row.name] : row.initial;
+    if (row.defines_ == Defines::nothing) continue;
+    const Json here = row.value_();
+    const Json there = other.contains(row.name_) ? other[row.name_] : row.initial_;
     if (here == there) continue;
-    texts.push_back(fmt::format("--{} ({} there, {} here)", row.name, plain(there), plain(here)));
+    texts.push_back(fmt::format("--{} ({} there, {} here)", row.name_, plain(there), plain(here)));
   }
   return texts;
 }

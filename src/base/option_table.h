@@ -39,21 +39,21 @@ class OptionTable {
     /// What `--help` says in place of the default value.
     Row& default_text(std::string text);
     /// A further spelling, such as "-n".
-    Row& alias(std::string spelling);
+    Row& alias(const std::string& spelling);
 
    private:
     friend class OptionTable;
-    std::string name;
-    std::string aliases;
-    std::string type;
-    std::string meaning;
-    std::string default_value;
-    bool is_required = false;
-    bool is_flag = false;
-    Defines defines = Defines::nothing;
-    std::function<void(const std::string&)> parse;
-    std::function<nlohmann::ordered_json()> value;
-    nlohmann::ordered_json initial;
+    std::string name_;
+    std::string aliases_;
+    std::string type_;
+    std::string meaning_;
+    std::string default_value_;
+    bool is_required_ = false;
+    bool is_flag_ = false;
+    Defines defines_ = Defines::nothing;
+    std::function<void(const std::string&)> parse_;
+    std::function<nlohmann::ordered_json()> value_;
+    nlohmann::ordered_json initial_;
   };
 
   // `name` has no leading dashes. A value that cannot be read or lies outside the range, the
@@ -89,7 +89,7 @@ class OptionTable {
  private:
   template <typename T, typename Parse>
   Row& add_row(const std::string& name, Defines defines, T& value, std::string type,
-               const std::string& meaning, Parse parse);
+               const std::string& meaning, const Parse& parse);
 
   std::deque<Row> rows_;  ///< references to rows stay valid while others are added
 };
