@@ -101,8 +101,8 @@ int pack(const DatasetCommand& command) {
   const io::PackOptions options = pack_options(command);
   std::optional<ProgressBar> bar;
   const auto show = [&](int64_t done, int64_t total) {
-    if (!bar) bar.emplace("dataset", double(total), "images");
-    bar->update(double(done));
+    if (!bar) bar.emplace("dataset", double(total) / 1000, "kimg");
+    bar->update(double(done) / 1000);
   };
   const io::PackReport report = io::pack_dataset(options, MPI_COMM_WORLD, show);
   bar.reset();
