@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// `galette bench step` at a tiny size: its JSON is complete and its numbers agree with each other.
+#include <cmath>
+#include <map>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/program.h"
+
+namespace galette::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::string kTiny = "bench step --cfg=creps --resolution=8 --cbase=32 --cmax=8 --repeat=1 ";
+
+TEST(BenchStep, NumbersAreFiniteAndConsistent) {
+  const Outcome o = run_program(1, kTiny + "--batch=8 --batch-gpu=4 --json");
+  ASSERT_EQ(o.code, 0) << o.err;
+  const nlohmann::json report = nlohmann::json::parse(o.out);
+  const nlohmann::json& phases = report.at("phases");
+  const std::map<std::string, int> intervals{
+      {"Gmain", 1}, {"Greg", 4}, {"Dmain", 1}, {"Dreg", 16}, {"EMA", 1}};
+  ASSERT_EQ(phases.size(), intervals.size());
+  double iteration = 0;
+  for (const auto& [name, interval] : intervals) {
+    EXPECT_EQ(phases.at(name).at("interval"), interval) << name;
+    const double seconds = phases.at(name).at("seconds");
+    EXPECT_TRUE(std::isfinite(seconds) && seconds > 0) << name << ": " << seconds;
+    iteration += seconds / interval;
+  }
+  // Decimal texts of doubles read back exactly; only the order of the sum differs.
+  EXPECT_NEAR(report.at("sec_per_kimg"), 1000 * iteration / 8, 1e-9 * 1000 * iteration);
+  EXPECT_EQ(report.at("batch_gpu"), 4);
+  EXPECT_EQ(report.at("gamma"), 0.0002 * 8 * 8 / 8);
+  EXPECT_GE(report.at("threads_per_rank"), 1);
+  const double peak = report.at("peak_memory_gb");
+  // LibTorch alone takes a tenth of a gigabyte; a thousand would be a wrong unit.
+  EXPECT_TRUE(peak > 0.05 && peak < 1000) << peak;
+}
+
+TEST(BenchStep, RanksShareTheBatchAndOneSpeaks) {
+  const Outcome o = run_program(2, kTiny + "--batch=8");
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("batch 8 (4 at a time on each rank)"));
+  EXPECT_THAT(o.out, HasSubstr("2 ranks on host "));
+  const size_t first = o.out.find("sec/kimg");
+  ASSERT_NE(first, std::string::npos) << o.out;
+  EXPECT_EQ(o.out.find("sec/kimg", first + 1), std::string::npos) << o.out;
+}
+
+TEST(BenchStep, WrongOptionsAreRefused) {
+  const auto expect_refusal = [](const std::string& arguments, const std::string& complaint) {
+    const Outcome o = run_program(1, arguments);
+    EXPECT_EQ(o.code, 2) << o.out;
+    EXPECT_THAT(o.complaint(), HasSubstr(complaint));
+  };
+  expect_refusal("bench step --cfg=creps --resolution=24 --batch=4", "--resolution=24");
+  expect_refusal("bench step --cfg=none --resolution=8 --batch=4", "--cfg");
+  expect_refusal("bench step --cfg=creps --resolution=8 --batch=6", "minibatch-std group");
+}
+
+}  // namespace
+}  // namespace galette::testing
