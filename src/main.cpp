@@ -37,7 +37,7 @@ std::string one_line(std::string text) {
 int run(int argc, char** argv, const MpiSession& session) {
   CLI::App app("Trains CREPS and StyleGAN generators on supercomputers: one MPI rank per GPU.");
   app.name("galette");
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // its absence is found below: a misspelt one deserves its name
   app.get_formatter()->column_width(kHelpColumn);
   app.set_version_flag("--version", version_text);
   Action action;
@@ -52,6 +52,7 @@ int run(int argc, char** argv, const MpiSession& session) {
     throw InputError(
         fmt::format("{} (see `{} --help`)", one_line(error.what()), parsed_command(app)));
   }
+  if (!action) throw InputError("a subcommand is required (see `galette --help`)");
   return action();
 }
 

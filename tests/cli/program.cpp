@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/cli/program.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
@@ -47,6 +48,11 @@ std::string Outcome::complaint() const {
     if (line.rfind(prefix, 0) == 0) all += line.substr(prefix.size()) + "\n";
   }
   return all;
+}
+
+int Outcome::complaints() const {
+  const std::string text = complaint();
+  return static_cast<int>(std::count(text.begin(), text.end(), '\n'));
 }
 
 Outcome run_mpirun(const std::string& arguments, const std::string& variables, int timeout) {

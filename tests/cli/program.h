@@ -14,6 +14,8 @@ struct Outcome {
 
   /// Lines of `err` that the program wrote, without the prefix "galette: ".
   std::string complaint() const;
+  /// How many those are.
+  int complaints() const;
 };
 
 /// `variables`: further environment, such as "A=1 B=2". A `timeout` in seconds ends a hanging run.

@@ -44,7 +44,7 @@ class TrainInput : public ::testing::Test {
     const Outcome o = run_program(2, arguments, variables);
     EXPECT_EQ(o.code, 2) << o.err;
     EXPECT_THAT(o.complaint(), HasSubstr(complaint));
-    EXPECT_EQ(std::count(o.complaint().begin(), o.complaint().end(), '\n'), 1) << o.err;
+    EXPECT_EQ(o.complaints(), 1) << o.err;
     EXPECT_FALSE(fs::exists(out_)) << "nothing may be written by a refused run";
   }
 
