@@ -41,7 +41,7 @@ struct BenchOptions {
 };
 
 OptionTable bench_option_table(BenchOptions& o) {
-  constexpr Defines nothing = Defines::nothing;
+  const Defines nothing = Defines::nothing;
   OptionTable table;
   table.add("cfg", nothing, o.train.cfg, "configuration", {"creps"}).required();
   table.add("resolution", nothing, o.resolution, "height and width of the images", {8, 8192})

@@ -30,7 +30,7 @@ struct DatasetOptions {
 };
 
 OptionTable dataset_option_table(DatasetOptions& o) {
-  constexpr Defines nothing = Defines::nothing;
+  const Defines nothing = Defines::nothing;
   OptionTable table;
   table
       .add("source", nothing, o.source, "Folder or .zip of PNG and JPEG images, or .ttf emoji font")
