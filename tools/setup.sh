@@ -17,7 +17,7 @@ install_packages() {
   local packages=(build-essential ca-certificates cmake fonts-noto-color-emoji hdf5-tools libcli11-dev
     libfmt-dev libfreetype-dev libgmock-dev libgtest-dev libhdf5-openmpi-dev libjpeg-dev
     libopenmpi-dev libpng-dev libspdlog-dev libzip-dev ninja-build nlohmann-json3-dev openmpi-bin
-    pkg-config python3 python3-venv)
+    pkg-config procps python3 python3-venv)
   local missing=() package
   for package in "${packages[@]}"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' ||

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every draw of an iteration is the same however the batch is split, exactly.
+#include "training/draws.h"
+
+#include <gtest/gtest.h>
+
+#include "training/batch_plan.h"
+#include "training/infinite_sampler.h"
+
+namespace galette {
+namespace {
+
+struct Split {
+  int64_t ranks, micro;
+};
+
+const Split kSplits[] = {{1, 16}, {1, 4}, {2, 8}, {2, 4}, {4, 4}};
+constexpr int64_t kBatch = 16;
+
+/// All samples of a batch in the order in which a split works on them.
+std::vector<int64_t> samples_of(const Split& split) {
+  std::vector<int64_t> all;
+  for (int64_t rank = 0; rank < split.ranks; ++rank) {
+    const BatchPlan plan{kBatch, split.ranks, rank, split.micro};
+    for (int64_t step = 0; step < plan.steps(); ++step) {
+      for (const int64_t g : plan.samples(step)) all.push_back(g);
+    }
+  }
+  return all;
+}
+
+TEST(Draws, SplitsCoverTheBatchOnceAndInOrder) {
+  for (const Split& split : kSplits) {
+    const std::vector<int64_t> samples = samples_of(split);
+    ASSERT_EQ(samples.size(), size_t(kBatch));
+    for (int64_t g = 0; g < kBatch; ++g) EXPECT_EQ(samples[size_t(g)], g);
+  }
+}
+
+TEST(Draws, AreFunctionsOfTheSampleAlone) {
+  const Draws draws(SampleRng(3), at::kFloat);
+  const BatchPlan whole{kBatch, 1, 0, kBatch};
+  const at::Tensor z = draws.latents(Phase::g_main, 5, whole.local_samples(), 8);
+  const at::Tensor noise = draws.path_noise(5, whole.local_samples(), 3, 4);
+  for (const Split& split : kSplits) {
+    for (int64_t rank = 0; rank < split.ranks; ++rank) {
+      const BatchPlan plan{kBatch, split.ranks, rank, split.micro};
+      for (int64_t step = 0; step < plan.steps(); ++step) {
+        const std::vector<int64_t> samples = plan.samples(step);
+        const at::Tensor own = draws.latents(Phase::g_main, 5, samples, 8);
+        EXPECT_TRUE(at::equal(own, z.narrow(0, samples[0], split.micro)));
+        EXPECT_TRUE(at::equal(draws.path_noise(5, samples, 3, 4),
+                              noise.narrow(0, samples[0], split.micro)));
+      }
+    }
+  }
+}
+
+TEST(Draws, DifferBetweenPhasesIterationsAndSamples) {
+  const Draws draws(SampleRng(3), at::kFloat);
+  const at::Tensor z = draws.latents(Phase::g_main, 5, {0, 1}, 8);
+  EXPECT_FALSE(at::equal(z[0], z[1]));
+  EXPECT_FALSE(at::equal(z, draws.latents(Phase::d_main, 5, {0, 1}, 8)));
+  EXPECT_FALSE(at::equal(z, draws.latents(Phase::g_main, 6, {0, 1}, 8)));
+  EXPECT_FALSE(at::equal(z, Draws(SampleRng(4), at::kFloat).latents(Phase::g_main, 5, {0, 1}, 8)));
+}
+
+TEST(Draws, RealImagesOfAnIterationDoNotDependOnTheRanks) {
+  std::vector<int64_t> expected;
+  InfiniteSampler sequence(SampleRng(3), 40);
+  for (int64_t q = 0; q < 4 * kBatch; ++q) expected.push_back(sequence.next());
+  for (const int64_t ranks : {1, 2, 4}) {
+    for (int64_t rank = 0; rank < ranks; ++rank) {
+      InfiniteSampler own(SampleRng(3), 40);
+      const BatchPlan plan{kBatch, ranks, rank, 4};
+      for (int64_t t = 0; t < 4; ++t) {
+        const int64_t first = t * kBatch + rank * plan.local();
+        own.seek(first);
+        for (int64_t i = 0; i < plan.local(); ++i) {
+          EXPECT_EQ(own.next(), expected[size_t(first + i)]);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace galette
