@@ -24,7 +24,8 @@ std::string contents(const std::string& path) {
 std::string clean_environment() {
   std::string text =
       "env -i HOME=/tmp OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
-      "OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_btl_vader_single_copy_mechanism=none ";
+      "OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_btl_vader_single_copy_mechanism=none "
+      "OMPI_MCA_odls_base_sigkill_timeout=0 ";
   for (const char* name : {"PATH", "LD_LIBRARY_PATH", "TMPDIR"}) {
     if (const char* value = std::getenv(name)) text += std::string(name) + "='" + value + "' ";
   }
