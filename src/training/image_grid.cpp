@@ -5,6 +5,8 @@
 #include <map>
 #include <numeric>
 
+#include <ATen/core/grad_mode.h>
+
 #include "io/image_codec.h"
 #include "io/legacy_random.h"
 

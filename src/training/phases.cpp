@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/phases.h"
 
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/autograd.h>
+
 #include "training/losses.h"
 
 namespace galette {
@@ -103,7 +106,8 @@ int64_t PhaseRunner::g_reg() {
     micro_lengths.push_back(lengths(micro_samples.back(), plan_.steps() == 1));
     sum += micro_lengths.back().detach().to(at::kDouble).sum().item<double>();
   }
-  const double count = static_cast<double>((plan_.batch + 1) / 2);
+  const int64_t even_samples = (plan_.batch + 1) / 2;
+  const auto count = static_cast<double>(even_samples);
   PathLengthMean& mean = state_.path_length_mean;
   mean.update(comm_.sum(sum), count);
   for (size_t step = 0; step < micro_samples.size(); ++step) {

@@ -46,7 +46,7 @@ std::string Outcome::complaint() const {
   std::istringstream lines(err);
   std::string all, line;
   while (std::getline(lines, line)) {
-    if (line.rfind(prefix, 0) == 0) all += line.substr(prefix.size()) + "\n";
+    if (line.starts_with(prefix)) all += line.substr(prefix.size()) + "\n";
   }
   return all;
 }

@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/autograd.h>
+
 #include "golden.h"
 #include "models/network.h"
 

@@ -2,6 +2,7 @@
 // Networks as a whole: sizes as published, initial values that depend on the seed and a tensor's
 // name alone, and CREPS pixels that depend on their own coordinates alone.
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include "models/creps.h"
 #include "models/discriminator.h"
