@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/exit_code.h"
+#include "base/memory_use.h"
 #include "cli/bench_command.h"
 #include "cli/command.h"
 #include "cli/dataset_command.h"
@@ -72,6 +73,7 @@ int run_and_catch(int argc, char** argv, MpiSession& session) {
 }  // namespace galette
 
 int main(int argc, char** argv) {
+  galette::keep_freed_memory();
   try {
     galette::MpiSession session(&argc, &argv);
     return galette::run_and_catch(argc, argv, session);

@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -19,6 +20,12 @@ int64_t peak_resident_bytes() {
   rusage usage{};
   if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
   return int64_t{usage.ru_maxrss} * 1024;  // Linux reports KiB
+}
+
+void keep_freed_memory() {
+  // An old glibc refuses so high a threshold. Its own, which adapts itself, is then the best; the
+  // second setting would freeze it at its start, 128 KiB.
+  if (mallopt(M_MMAP_THRESHOLD, 1 << 30) == 1) mallopt(M_TRIM_THRESHOLD, -1);
 }
 
 }  // namespace galette

@@ -10,4 +10,9 @@ namespace galette {
 int64_t resident_bytes();
 int64_t peak_resident_bytes();
 
+/// Makes malloc keep what is freed for the next allocation, up to blocks of 1 GiB. By default glibc
+/// hands blocks above 32 MiB back to the kernel, which then clears new pages for every activation
+/// of that size: 5 % of the time of a training step at 128x128, batch 8. Call once, at the start.
+void keep_freed_memory();
+
 }  // namespace galette

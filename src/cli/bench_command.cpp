@@ -129,8 +129,11 @@ void resolve(BenchOptions& o, int ranks) {
   const auto size = static_cast<double>(o.resolution);
   o.train.gamma = o.gamma.value_or(0.0002 * size * size / static_cast<double>(o.train.batch));
   o.train.seed = kSeed;
-  resolve_options(o.train, ranks,
-                  {.num_images = o.train.batch, .resolution = o.resolution, .channels = kChannels});
+  DatasetFacts images;
+  images.num_images = o.train.batch;
+  images.resolution = o.resolution;
+  images.channels = kChannels;
+  resolve_options(o.train, ranks, images);
 }
 
 nlohmann::ordered_json report(const BenchOptions& o, const std::vector<Timing>& timings,
