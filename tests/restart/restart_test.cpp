@@ -26,7 +26,7 @@ using nlohmann::json;
 
 constexpr int kTimeout = 280;
 
-/// A small dataset, made once: blobs of colour, 16x16.
+/// A small dataset, made once: blobs of colour, 8x8.
 class Restart : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -41,12 +41,12 @@ class Restart : public ::testing::Test {
   static void TearDownTestSuite() { delete std::exchange(dir_, nullptr); }
 
   static io::Image blob(int number) {
-    io::Image image(16, 16, 3);
-    for (int y = 0; y < 16; ++y) {
-      for (int x = 0; x < 16; ++x) {
-        const int dx = x - 4 - number % 8, dy = y - 4 - number % 7;
+    io::Image image(8, 8, 3);
+    for (int y = 0; y < 8; ++y) {
+      for (int x = 0; x < 8; ++x) {
+        const int dx = x - 2 - number % 4, dy = y - 2 - number % 5;
         for (int c = 0; c < 3; ++c) {
-          image.row(y)[3 * x + c] = uint8_t(dx * dx + dy * dy < 20 ? 40 * c + 3 * number : 230);
+          image.row(y)[3 * x + c] = uint8_t(dx * dx + dy * dy < 5 ? 40 * c + 3 * number : 230);
         }
       }
     }
@@ -122,7 +122,8 @@ class Restart : public ::testing::Test {
   static void expect_equal_rows(const std::string& run, const std::string& other) {
     const json a = last_row(run), b = last_row(other);
     for (const auto& [name, value] : a.items()) {
-      if (name.rfind("Loss/", 0) == 0) EXPECT_EQ(value, b[name]) << name;
+      const bool is_loss = name.starts_with("Loss/");
+      EXPECT_TRUE(!is_loss || value == b[name]) << name;
     }
   }
 
@@ -156,9 +157,9 @@ TEST_F(Restart, StoppedOrKilledRunsEndLikeAnUndisturbedOne) {
 
 TEST_F(Restart, RanksAndMicroBatchesDoNotMatter) {
   for (const char* precision : {"fp64", "fp32"}) {
-    const std::string option = fmt::format("--precision={} ", precision);
-    // Sums are rounded in another order. Float32 training amplifies that: Adam divides a gradient
-    // by its own size, however small.
+    const std::string option = fmt::format("--precision={} --glr=0.0005 --dlr=0.0005 ", precision);
+    // Sums are rounded in another order, and training amplifies that from step to step, since Adam
+    // divides a gradient by its own size, however small; in float32 the more the larger the steps.
     const double tolerance = std::string(precision) == "fp64" ? 1e-9 : 1e-4;
     ASSERT_EQ(train(1, fmt::format("{}-1", precision), option).code, kExitDone);
     ASSERT_EQ(train(2, fmt::format("{}-2", precision), option + "--batch-gpu=8").code, kExitDone);
