@@ -73,8 +73,9 @@ class Restart : public ::testing::Test {
       for (int tenths = 0; tenths < 10 * kTimeout; ++tenths) {
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
         if (!fs::exists(dir) || io::list_checkpoints(dir).empty()) continue;
+        // The newest process of that command line is a rank; the brackets keep the shell out.
         const std::string kill =
-            fmt::format("pkill -{} -n -f 'galette train --run-dir={} '", signal, dir);
+            fmt::format("pkill -{} -n -f '[g]alette train --run-dir={} '", signal, dir);
         if (std::system(kill.c_str()) == 0) return;
       }
     });
