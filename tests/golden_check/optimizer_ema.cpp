@@ -247,7 +247,7 @@ bool run(const Case& c) {
     check_sanitising(c);
     return true;
   }
-  if (c.name().rfind("creps", 0) != 0) return false;
+  if (!c.name().starts_with("creps")) return false;
   if (c.type() == at::kDouble) {
     Run(c).run(nullptr);
     return true;

@@ -42,12 +42,12 @@ TEST(TogetherRanks, TheLowestFailingRankDecidesKindAndMessage) {
     if (comm_rank(kWorld) == 0) throw std::runtime_error("disk on fire");
     throw InputError("other");
   };
-  bool is_input_error = true;
+  bool is_input_error = false;
   try {
     together(kWorld, work);
   } catch (const InputError&) {
+    is_input_error = true;
   } catch (const std::runtime_error& error) {
-    is_input_error = false;
     EXPECT_STREQ(error.what(), "disk on fire");
   }
   EXPECT_FALSE(is_input_error);

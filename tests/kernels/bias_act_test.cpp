@@ -208,7 +208,7 @@ TEST(BiasActErrors, ThirdDerivativeIsRefused) {
 
 TEST(BiasActErrors, NameWhatIsWrong) {
   const at::Tensor x = at::ones({2, 3, 4});
-  const auto call = [](const at::Tensor& input, std::optional<at::Tensor> bias,
+  const auto call = [](const at::Tensor& input, const std::optional<at::Tensor>& bias,
                        const BiasActOptions& options = {}) {
     return [=] { bias_act(input, bias, Activation::kLrelu, options); };
   };

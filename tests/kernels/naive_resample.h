@@ -57,7 +57,7 @@ inline at::Tensor naive_conv2d_resample(const at::Tensor& x, const at::Tensor& w
       x, o.up > 1 ? filter : at::Tensor(),
       {.up = {o.up, o.up}, .padding = p, .flip_filter = o.flip_filter, .gain = gain});
   const at::Tensor kernel = o.flip_weight ? weight : weight.flip({2, 3});
-  const at::Tensor s = valid_conv2d(t, kernel, o.groups);
+  at::Tensor s = valid_conv2d(t, kernel, o.groups);
   if (o.down == 1) return s;
   return naive_upfirdn2d(s, filter, {.down = {o.down, o.down}, .flip_filter = o.flip_filter});
 }

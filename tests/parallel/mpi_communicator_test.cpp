@@ -81,7 +81,7 @@ INSTANTIATE_TEST_SUITE_P(Types, CommunicatorRanks,
 TEST(CommunicatorScalarsRanks, SumMaxAnyAll) {
   MpiCommunicator comm(MPI_COMM_WORLD);
   const int n = comm.size();
-  EXPECT_EQ(comm.sum(comm.rank() + 1.5), n * (n - 1) / 2 + 1.5 * n);
+  EXPECT_EQ(comm.sum(comm.rank() + 1.5), 0.5 * n * (n - 1) + 1.5 * n);
   EXPECT_EQ(comm.max(-comm.rank() - 2.0), -2.0);
   EXPECT_TRUE(comm.any(comm.rank() == n - 1));
   EXPECT_FALSE(comm.any(false));

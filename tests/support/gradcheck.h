@@ -36,7 +36,7 @@ class OneThread {
 /// Checks d<f(inputs), cotangent>/d(inputs), element by element. Central differences with step h
 /// err by h^2 f''' and by 1e-16 / h: with h = 1e-5 both are below 1e-9 for values of order one.
 inline void expect_gradients(const Operator& f, const Tensors& inputs, double tolerance = 1e-7) {
-  constexpr double h = 1e-5;
+  const double h = 1e-5;
   const OneThread one_thread;
   Tensors leaves;
   for (const at::Tensor& input : inputs) leaves.push_back(input.clone().requires_grad_());

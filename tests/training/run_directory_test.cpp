@@ -38,7 +38,7 @@ struct Options : TrainOptions {
   OptionTable table = train_option_table(*this);
 };
 
-RunDirectory prepare(const Options& options, DatasetFacts data = emoji()) {
+RunDirectory prepare(const Options& options, const DatasetFacts& data = emoji()) {
   return RunDirectory::prepare(options, options.table, data, MPI_COMM_WORLD);
 }
 
