@@ -93,9 +93,7 @@ nlohmann::json json_attribute(const H5File& in, const std::string& object,
 void check_format(const H5File& in) {
   if (!in.has_attribute("/", "format") || in.string_attribute("/", "format") != kFormat)
     throw InputError(
-        fmt::format("{}: is not a network file; give a network-snapshot-*.h5, or make "
-                    "one with 'galette convert'",
-                    in.path()));
+        fmt::format("{}: is not a network file; give a network-snapshot-*.h5", in.path()));
   const int64_t version = in.int_attribute("/", "format_version");
   if (version != kVersion)
     throw InputError(
