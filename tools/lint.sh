@@ -14,7 +14,7 @@ venv=.deps/venv
 
 install_tools() {
   local list=tools/requirements-lint.txt stamp=$venv/installed-lint
-  cmp -s "$list" "$stamp" && return
+  cmp -s "$list" "$stamp" && [ -x "$venv/bin/clang-tidy" ] && return
   [ -x "$venv/bin/pip" ] || { mkdir -p .deps && python3 -m venv "$venv"; }
   "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$list"
   cp "$list" "$stamp"
