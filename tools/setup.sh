@@ -46,10 +46,13 @@ has_nvcc() {
   command -v nvcc >/dev/null || [ -x "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" ]
 }
 
-# Wheels hold libcudart.so.13 without the plain name that a linker looks for.
-link_plain_names() {
-  local library
-  for library in "$venv"/lib/python3*/site-packages/nvidia/cu13/lib/lib*.so.*; do
+# Wheels hold libcudart.so.13 without the plain name that a linker looks for, in lib where nvcc looks
+# in lib64.
+link_usual_names() {
+  local folder library
+  folder=$(echo "$venv"/lib/python3*/site-packages/nvidia/cu13)
+  [ -e "$folder/lib64" ] || ln -s lib "$folder/lib64"
+  for library in "$folder"/lib/lib*.so.*; do
     local plain=${library%%.so.*}.so
     [ -e "$plain" ] || ln -s "$(basename "$library")" "$plain"
   done
@@ -63,13 +66,13 @@ install_dependencies() {
   install_wheels cuda
   if ! has_nvcc; then
     install_wheels nvcc
-    link_plain_names
+    link_usual_names
   fi
 }
 
 build() {
   say "Configuring ($preset, CUDA $cuda)"
-  cmake --preset "$preset" -DGALETTE_CUDA="$cuda" --log-level=STATUS | grep -E '^-- (CUDA|Found)' || true
+  cmake --preset "$preset" -DGALETTE_CUDA="$cuda"
   say "Building"
   cmake --build --preset "$preset"
 }
