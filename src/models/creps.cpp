@@ -149,12 +149,12 @@ at::Tensor CrepsGenerator::grid(int64_t n, at::TensorOptions options) {
   return at::linspace(0, 1, n, options);
 }
 
-at::Tensor CrepsGenerator::synthesize(const at::Tensor& ws) const {
+at::Tensor CrepsGenerator::render(const at::Tensor& ws, const SynthesisOptions& /*options*/) const {
   const at::Tensor coords = input_->coords.view({-1, 2});
-  return synthesize(ws, coords.select(1, 0).contiguous(), coords.select(1, 1).contiguous());
+  return synthesize_at(ws, coords.select(1, 0).contiguous(), coords.select(1, 1).contiguous());
 }
 
-at::Tensor CrepsGenerator::synthesize(const at::Tensor& ws, const at::Tensor& rows,
+at::Tensor CrepsGenerator::synthesize_at(const at::Tensor& ws, const at::Tensor& rows,
                                       const at::Tensor& columns) const {
   const at::Tensor features = line_stages(ws, rows, columns);
   return refine(features, ws.select(1, num_ws_ - 1))

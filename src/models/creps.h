@@ -55,15 +55,16 @@ class CrepsGenerator : public Generator {
     return (*mapping_)(z, c);
   }
   at::Tensor w_avg() const override { return mapping_->w_avg(); }
-  at::Tensor synthesize(const at::Tensor& ws) const override;
   /// The pixels at any rows [h] and columns [w] of the unit square -> [N, img_channels, h, w].
-  at::Tensor synthesize(const at::Tensor& ws, const at::Tensor& rows,
-                        const at::Tensor& columns) const;
+  at::Tensor synthesize_at(const at::Tensor& ws, const at::Tensor& rows,
+                           const at::Tensor& columns) const;
 
   /// The published grid for a size: n equally spaced values from 0 to 1 inclusive; [n].
   static at::Tensor grid(int64_t n, at::TensorOptions options);
 
  private:
+  at::Tensor render(const at::Tensor& ws, const SynthesisOptions& options) const override;
+
   /// Fourier features of the coordinates, modulated: the lines that stage b4 starts from.
   struct Input {
     Input(const Scope& scope, const CrepsConfig& config);

@@ -3,7 +3,11 @@
 // Networks are pure functions of their tensors and inputs: no forward pass has side effects.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <ATen/ATen.h>
 #include <nlohmann/json.hpp>
@@ -23,8 +27,14 @@ class Network {
   /// Constructor arguments, under the names of the published networks.
   virtual nlohmann::json init_args() const = 0;
 
+  /// The 16-bit type (float16, bfloat16) of the layers that may compute in low precision; without
+  /// one, all layers compute in the arena's type, as they do at first.
+  void set_low_precision(std::optional<at::ScalarType> type) { low_precision_ = type; }
+  std::optional<at::ScalarType> low_precision() const { return low_precision_; }
+
  private:
   ParameterArena arena_;
+  std::optional<at::ScalarType> low_precision_;
 };
 
 /// Truncation trick: latents of the first `cutoff` layers (all when negative) are pulled towards
@@ -32,6 +42,27 @@ class Network {
 struct Truncation {
   double psi = 1;
   int64_t cutoff = -1;
+};
+
+/// What StyleGAN2 layers add to their results.
+enum class NoiseMode { constant, random, none };
+
+/// What the magnitude averages of StyleGAN3 layers are updated with, collected over passes.
+struct InputMagnitudes {
+  /// Per layer: sum of the squared inputs, and their number; float64 [layers, 2], zero at first.
+  at::Tensor sums;
+  /// The published behaviour: average <- lerp(mean of squares, average, beta) takes effect in the
+  /// pass itself. Without it the pass uses the stored average, so that it does not depend on how a
+  /// batch is split.
+  std::optional<double> immediate_beta;
+};
+
+/// What a synthesis pass is given besides latents; a network ignores what it has no use for.
+struct SynthesisOptions {
+  NoiseMode noise_mode = NoiseMode::constant;
+  /// For random noise: standard normals [N, 1, size, size] of a noise layer, counted from 0.
+  std::function<at::Tensor(int64_t layer, int64_t size)> random_noise;
+  InputMagnitudes* magnitudes = nullptr;
 };
 
 class Generator : public Network {
@@ -49,10 +80,17 @@ class Generator : public Network {
   /// Running average of w, [w_dim]; the trainer keeps it.
   virtual at::Tensor w_avg() const = 0;
   /// ws [N, num_ws, w_dim] -> images [N, img_channels, img_resolution, img_resolution].
-  virtual at::Tensor synthesize(const at::Tensor& ws) const = 0;
+  at::Tensor synthesize(const at::Tensor& ws, const SynthesisOptions& options = {}) const {
+    return render(ws, options);
+  }
+  /// The running averages of squared layer inputs, [] each, in the order of InputMagnitudes.
+  virtual std::vector<at::Tensor> magnitude_averages() const { return {}; }
 
   /// One latent for every layer: w [N, w_dim] -> [N, num_ws, w_dim], truncated.
   at::Tensor broadcast(const at::Tensor& w, const Truncation& truncation = {}) const;
+
+ private:
+  virtual at::Tensor render(const at::Tensor& ws, const SynthesisOptions& options) const = 0;
 };
 
 class Discriminator : public Network {

@@ -56,7 +56,7 @@ void check_scales(const Case& c, const CrepsGenerator& g, const nlohmann::json& 
     const auto n = static_cast<int64_t>(static_cast<double>(g.img_resolution()) * scale);
     const at::Tensor grid = CrepsGenerator::grid(n, c.options());
     c.compare("out/coords_scale" + text, grid.view({1, n, 1, 1}).expand({1, n, 2, 1}));
-    c.compare("out/img_scale" + text, g.synthesize(ws, grid, grid));
+    c.compare("out/img_scale" + text, g.synthesize_at(ws, grid, grid));
   }
 }
 

@@ -95,8 +95,8 @@ TEST(Creps, ATileEqualsThePixelsOfTheWhole) {
   const at::Tensor z = SampleRng(2).normal({Purpose::z}, {0, 1}, {16}, at::kDouble);
   const at::Tensor ws = g.broadcast(g.map(z, at::empty({2, 0}, at::kDouble)));
   const at::Tensor grid = CrepsGenerator::grid(24, at::kDouble);
-  const at::Tensor whole = g.synthesize(ws, grid, grid);
-  const at::Tensor tile = g.synthesize(ws, grid.narrow(0, 5, 7), grid.narrow(0, 11, 4));
+  const at::Tensor whole = g.synthesize_at(ws, grid, grid);
+  const at::Tensor tile = g.synthesize_at(ws, grid.narrow(0, 5, 7), grid.narrow(0, 11, 4));
   ASSERT_EQ(tile.sizes(), (at::IntArrayRef{2, 3, 7, 4}));
   // Products of other shapes may be summed in another order.
   EXPECT_TRUE(at::allclose(tile, whole.narrow(2, 5, 7).narrow(3, 11, 4), 1e-12, 1e-12));
