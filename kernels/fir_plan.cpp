@@ -3,16 +3,16 @@
 
 namespace galette {
 
-FirPlan::FirPlan(const UpFirDnAxis& a) : axis(a), phases(a.up) {
+FirPlan::FirPlan(const UpFirDnAxis& a, int64_t s) : axis(a), split(s), phases(a.up * s) {
   int64_t last = 0;
   bool any = false;
-  for (int64_t phase = 0; phase < std::min(a.up, a.out); ++phase) {
+  for (int64_t phase = 0; phase < std::min(a.up * s, a.out); ++phase) {
     for (int64_t k = 0; k < a.taps; ++k) {
       const int64_t position = phase * a.down + k - a.pad;
       if (floor_mod(position, a.up) != 0) continue;
       const int64_t sample = floor_div(position, a.up);
-      const int64_t start = floor_div(sample, a.down);
-      phases[phase].push_back({k, floor_mod(sample, a.down), start});
+      const int64_t start = floor_div(sample, lines());
+      phases[phase].push_back({k, floor_mod(sample, lines()), start});
       first = any ? std::min(first, start) : start;
       last = any ? std::max(last, start + count(phase)) : start + count(phase);
       any = true;
@@ -21,8 +21,8 @@ FirPlan::FirPlan(const UpFirDnAxis& a) : axis(a), phases(a.up) {
   line_length = last - first;
   for (auto& phase : phases)
     for (FirTap& tap : phase) tap.offset -= first;
-  begin = std::clamp<int64_t>(first * a.down, 0, a.in);
-  end = std::clamp<int64_t>(last * a.down, begin, a.in);
+  begin = std::clamp<int64_t>(first * lines(), 0, a.in);
+  end = std::clamp<int64_t>(last * lines(), begin, a.in);
 }
 
 std::vector<FirMeeting> fir_meetings(const UpFirDnAxis& a) {

@@ -3,7 +3,8 @@
 // and the down-factor D. Result q = U i + a (phase a) meets the samples n = D i + c_k of the taps k
 // of its phase. The row is split into D lines, line r holding samples D j + r; so phase a is a
 // weighted sum of pieces of lines, each starting at floor(c_k / D) of line c_k mod D. Lines are
-// stored with zeros around the samples, which spares all tests of borders.
+// stored with zeros around the samples, which spares all tests of borders. Results may be split
+// further than U asks for, into U s phases; the row then has D s lines.
 #pragma once
 
 #include <algorithm>
@@ -22,16 +23,19 @@ struct FirTap {
 
 struct FirPlan {
   UpFirDnAxis axis;
-  std::vector<std::vector<FirTap>> phases;  ///< taps of each of the U phases
+  int64_t split = 1;                        ///< s
+  std::vector<std::vector<FirTap>> phases;  ///< taps of each of the U s phases
   int64_t line_length = 0;                  ///< stored elements of a line
   int64_t first = 0;                        ///< j of the first stored element
   int64_t begin = 0, end = 0;               ///< samples that any result meets
 
-  explicit FirPlan(const UpFirDnAxis& a);
-  int64_t lines() const { return axis.down; }
+  explicit FirPlan(const UpFirDnAxis& a, int64_t split = 1);
+  int64_t lines() const { return axis.down * split; }
   int64_t row_length() const { return line_length * lines(); }
   /// Results of phase a.
-  int64_t count(int64_t a) const { return floor_div(axis.out - a + axis.up - 1, axis.up); }
+  int64_t count(int64_t a) const {
+    return floor_div(axis.out - a + axis.up * split - 1, axis.up * split);
+  }
 };
 
 /// The samples that one result of an axis meets: count of them from `sample` on, with the taps
