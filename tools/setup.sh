@@ -16,7 +16,7 @@ say() { printf '\n== %s\n' "$*"; }
 install_packages() {
   local packages=(build-essential ca-certificates cmake fonts-noto-color-emoji hdf5-tools libcli11-dev
     libfmt-dev libfreetype-dev libgmock-dev libgtest-dev libhdf5-openmpi-dev libjpeg-dev
-    libopenmpi-dev libpng-dev libspdlog-dev libzip-dev ninja-build nlohmann-json3-dev openmpi-bin
+    libopenmpi-dev libpng-dev libspdlog-dev libtomlplusplus-dev libzip-dev ninja-build nlohmann-json3-dev openmpi-bin
     pkg-config procps python3 python3-venv)
   local missing=() package
   for package in "${packages[@]}"; do

@@ -134,9 +134,10 @@ OptionTable::Row& OptionTable::add_row(const std::string& name, Defines defines,
   row.value_ = [&value] { return json_of(value); };
   row.initial_ = row.value_();
   row.default_value_ = plain(row.initial_);
-  row.parse_ = [&value, parse, name](const std::string& text) {
+  row.parse_ = [&value, &row, parse, name](const std::string& text) {
     try {
       value = parse(text);
+      row.is_given_ = true;
     } catch (const InputError& error) {
       throw InputError(fmt::format("--{}={}: {}", name, text, error.what()));
     }
@@ -170,6 +171,16 @@ OptionTable::Row& OptionTable::add(const std::string& name, Defines defines,
                  [range](const std::string& text) { return parse_in_range(text, range); });
 }
 
+OptionTable::Row& OptionTable::add_or_auto(const std::string& name, Defines defines,
+                                           std::optional<double>& value, const std::string& meaning,
+                                           Range<double> range) {
+  return add_row(name, defines, value, "FLOAT" + range_text(range) + "|auto", meaning,
+                 [range](const std::string& text) {
+                   if (text == "auto") return std::optional<double>();
+                   return std::optional<double>(parse_in_range(text, range));
+                 });
+}
+
 OptionTable::Row& OptionTable::add(const std::string& name, Defines defines, bool& value,
                                    const std::string& meaning) {
   return add_row(name, defines, value, "BOOL", meaning, parse_bool);
@@ -200,8 +211,8 @@ OptionTable::Row& OptionTable::add_flag(const std::string& name, bool& value,
   return row;
 }
 
-void OptionTable::add_to(CLI::App& app) const {
-  for (const Row& row : rows_) {
+void OptionTable::add_to(CLI::App& app, Sources sources) {
+  for (Row& row : rows_) {
     const std::string spellings = row.aliases_ + "--" + row.name_;
     if (row.is_flag_) {
       app.add_flag_function(
@@ -209,7 +220,7 @@ void OptionTable::add_to(CLI::App& app) const {
       continue;
     }
     const std::string ending =
-        row.is_required_ ? "" : fmt::format(" (default: {})", row.default_value_);
+        row.is_required_ ? " (required)" : fmt::format(" (default: {})", row.default_value_);
     CLI::Option* option = app.add_option(
         spellings,
         [&row](const CLI::results_t& values) {
@@ -218,8 +229,19 @@ void OptionTable::add_to(CLI::App& app) const {
         },
         row.meaning_ + ending);
     option->type_name(row.type_)->expected(1);
-    if (row.is_required_) option->required();
+    if (row.is_required_ && sources == Sources::command_line) option->required();
   }
+}
+
+bool OptionTable::is_given(const std::string& name) const {
+  return std::any_of(rows_.begin(), rows_.end(),
+                     [&](const Row& r) { return r.name_ == name && r.is_given_; });
+}
+
+OptionTable::Row* OptionTable::find(const std::string& name) {
+  const auto row =
+      std::find_if(rows_.begin(), rows_.end(), [&](const Row& r) { return r.name_ == name; });
+  return row == rows_.end() ? nullptr : &*row;
 }
 
 Json OptionTable::to_json() const {

@@ -26,6 +26,9 @@ struct Range {
   T max = std::numeric_limits<T>::max();
 };
 
+/// Where an option's value may come from.
+enum class Sources { command_line, environment_and_file };
+
 /// Whether an option decides what a run computes, so that a run cannot go on with another value.
 enum class Defines { run, nothing };
 
@@ -50,6 +53,7 @@ class OptionTable {
     std::string default_value_;
     bool is_required_ = false;
     bool is_flag_ = false;
+    bool is_given_ = false;
     Defines defines_ = Defines::nothing;
     std::function<void(const std::string&)> parse_;
     std::function<nlohmann::ordered_json()> value_;
@@ -66,6 +70,9 @@ class OptionTable {
            Range<double> range = {});
   Row& add(const std::string& name, Defines defines, std::optional<double>& value,
            const std::string& meaning, Range<double> range = {});
+  /// Also takes the word `auto`, which leaves it without a value.
+  Row& add_or_auto(const std::string& name, Defines defines, std::optional<double>& value,
+                   const std::string& meaning, Range<double> range = {});
   Row& add(const std::string& name, Defines defines, bool& value, const std::string& meaning);
   /// With choices, only one of them is accepted.
   Row& add(const std::string& name, Defines defines, std::string& value, const std::string& meaning,
@@ -77,7 +84,17 @@ class OptionTable {
   Row& add_flag(const std::string& name, bool& value, const std::string& meaning);
 
   /// Makes the options of a (sub)command. The table and its variables must outlive the parsing.
-  void add_to(CLI::App& app) const;
+  /// With more sources than the command line, finish() must follow the parsing.
+  void add_to(CLI::App& app, Sources sources = Sources::command_line);
+
+  /// Takes what the command line did not give from the environment (GALETTE_BATCH_GPU for
+  /// --batch-gpu), and what neither gave from a TOML file (`batch-gpu = 4`; its path is the value
+  /// of option `file_option`, empty for none). Throws InputError on unknown names, bad values, and
+  /// required options that nobody gave.
+  void finish(const std::string& file_option);
+
+  /// Whether a value was given, as opposed to the default.
+  bool is_given(const std::string& name) const;
 
   /// All values by option name, in the order of the table.
   nlohmann::ordered_json to_json() const;
@@ -90,6 +107,10 @@ class OptionTable {
   template <typename T, typename Parse>
   Row& add_row(const std::string& name, Defines defines, T& value, std::string type,
                const std::string& meaning, const Parse& parse);
+  void read_environment();
+  void read_file(const std::string& path);
+  void require() const;
+  Row* find(const std::string& name);
 
   std::deque<Row> rows_;  ///< references to rows stay valid while others are added
 };

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/option_table.h"
 
+#include <cstdlib>
+#include <fstream>
+
 #include <CLI/CLI.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "io/check.h"
+#include "tests/support/input_error.h"
+#include "tests/support/temp_dir.h"
 
 namespace galette {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -46,12 +51,7 @@ struct Options {
 
 std::string error_of(const std::string& line) {
   Options options;
-  try {
-    options.parse(line);
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
+  return galette::testing::error_of([&] { options.parse(line); });
 }
 
 TEST(OptionTable, BindsValuesOfEveryKind) {
@@ -149,6 +149,89 @@ TEST(OptionTable, AnOptionThatTheOtherRunDidNotKnowHadItsDefault) {
   EXPECT_THAT(o.table.differences(there), ElementsAre());
   o.gamma = 2;
   EXPECT_THAT(o.table.differences(there), ElementsAre("--gamma (0.5 there, 2 here)"));
+}
+
+/// The same table, completed from all sources.
+struct FullOptions : Options {
+  std::string config;
+  std::optional<double> decay = 0.5;
+  FullOptions() {
+    table.add("seed", Defines::run, seed, "seed").required();
+    table.add("config", Defines::nothing, config, "file");
+    table.add_or_auto("decay", Defines::run, decay, "decay", {0});
+  }
+  int64_t seed = 0;
+
+  void finish(const std::string& line) {
+    CLI::App app;
+    table.add_to(app, Sources::environment_and_file);
+    app.parse(line);
+    table.finish("config");
+  }
+};
+
+std::string finish_error(const std::string& line) {
+  FullOptions options;
+  return galette::testing::error_of([&] { options.finish(line); });
+}
+
+std::string write(const std::string& path, const std::string& text) {
+  std::ofstream(path) << text;
+  return path;
+}
+
+struct EnvironmentVariable {
+  EnvironmentVariable(const char* name, const char* value) : name_(name) {
+    setenv(name, value, 1);
+  }
+  ~EnvironmentVariable() { unsetenv(name_); }
+  const char* name_;
+};
+
+TEST(OptionSources, TheFileYieldsToTheEnvironmentAndThatToTheCommandLine) {
+  const galette::testing::TempDir dir;
+  const std::string file = write(dir.file("run.toml"),
+                                     "# A comment\nbatch = 8\nbatch-gpu = 2\ngamma = 0.25\n"
+                                     "mirror = true\ncfg = \"stylegan2\"\nseed = 5\n"
+                                     "metrics = [\"fid50k\", \"kid50k\"]\ndecay = \"auto\"\n");
+  const EnvironmentVariable batch("GALETTE_BATCH", "16"), micro("GALETTE_BATCH_GPU", "4");
+  FullOptions o;
+  o.finish("--batch=32 --config=" + file);
+  EXPECT_EQ(o.batch, 32);
+  EXPECT_EQ(o.batch_gpu, 4);
+  EXPECT_EQ(o.gamma, 0.25);
+  EXPECT_TRUE(o.mirror);
+  EXPECT_EQ(o.cfg, "stylegan2");
+  EXPECT_EQ(o.seed, 5);
+  EXPECT_THAT(o.metrics, ElementsAre("fid50k", "kid50k"));
+  EXPECT_FALSE(o.decay.has_value());
+  EXPECT_TRUE(o.table.is_given("gamma"));
+  EXPECT_FALSE(o.table.is_given("glr"));
+}
+
+TEST(OptionSources, ErrorsNameThePlace) {
+  const galette::testing::TempDir dir;
+  const auto in_file = [&](const std::string& text) {
+    return finish_error("--seed=1 --config=" + write(dir.file("bad.toml"), text));
+  };
+  EXPECT_THAT(in_file("batch = 8\ncolour = 3\n"),
+              AllOf(HasSubstr("bad.toml:2"), HasSubstr("there is no option 'colour'")));
+  EXPECT_THAT(in_file("\nbatch = 0\n"),
+              AllOf(HasSubstr("--batch=0: must be 1 to 4096"), HasSubstr("bad.toml:2")));
+  EXPECT_THAT(in_file("batch = = 3"), AllOf(HasSubstr("bad.toml:1"), HasSubstr("is not TOML")));
+  EXPECT_THAT(in_file("[train]\nbatch = 3"), HasSubstr("there is no option 'train'"));
+  EXPECT_EQ(finish_error("--seed=1 --config=/no/run.toml"), "--config=/no/run.toml: no such file");
+  const EnvironmentVariable batch("GALETTE_BATCH", "many");
+  EXPECT_EQ(finish_error("--seed=1"),
+            "--batch=many: not an integer (from the environment variable GALETTE_BATCH)");
+}
+
+TEST(OptionSources, RequiredOptionsMayComeFromAnySource) {
+  EXPECT_EQ(finish_error(""),
+            "--seed: is required: give it on the command line, as GALETTE_SEED, or in the file of "
+            "--config");
+  const EnvironmentVariable seed("GALETTE_SEED", "3");
+  EXPECT_EQ(finish_error(""), "no error");
 }
 
 }  // namespace
