@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "io/check.h"
+#include "parallel/heartbeat.h"
 
 namespace galette {
 namespace {
@@ -81,6 +82,7 @@ MpiCommunicator::~MpiCommunicator() {
 }
 
 void MpiCommunicator::all_reduce(at::Tensor values, ReduceOp op) {
+  const WatchedSection section("all-reduce");
   check_tensor(values, "all_reduce");
   const MPI_Datatype type = mpi_type(values.scalar_type());
   in_pieces(values.numel(), max_count_, [&](int64_t first, int count) {
@@ -89,6 +91,7 @@ void MpiCommunicator::all_reduce(at::Tensor values, ReduceOp op) {
 }
 
 void MpiCommunicator::reduce_scatter(const at::Tensor& input, at::Tensor output) {
+  const WatchedSection section("reduce-scatter");
   check_parts(input, output, size_, "reduce_scatter");
   const MPI_Datatype type = mpi_type(input.scalar_type());
   const int64_t n = output.numel();
@@ -109,6 +112,7 @@ void MpiCommunicator::reduce_scatter(const at::Tensor& input, at::Tensor output)
 }
 
 void MpiCommunicator::all_gather(const at::Tensor& input, at::Tensor output) {
+  const WatchedSection section("all-gather");
   check_parts(output, input, size_, "all_gather");
   const MPI_Datatype type = mpi_type(input.scalar_type());
   const int64_t n = input.numel();
@@ -125,6 +129,7 @@ void MpiCommunicator::all_gather(const at::Tensor& input, at::Tensor output) {
 }
 
 void MpiCommunicator::broadcast(at::Tensor values, int root) {
+  const WatchedSection section("broadcast");
   check_tensor(values, "broadcast");
   broadcast_bytes(values.data_ptr(), values.numel() * values.element_size(), root);
 }
@@ -136,10 +141,12 @@ void MpiCommunicator::broadcast_bytes(void* data, int64_t bytes, int root) {
 }
 
 void MpiCommunicator::barrier() {
+  const WatchedSection section("barrier");
   MPI_CHECK(MPI_Barrier(comm_));
 }
 
 std::string MpiCommunicator::broadcast(const std::string& text, int root) {
+  const WatchedSection section("broadcast");
   auto length = static_cast<int64_t>(text.size());
   MPI_CHECK(MPI_Bcast(&length, 1, MPI_INT64_T, root, comm_));
   std::string result = text;
