@@ -42,14 +42,25 @@ struct CheckpointContent {
   nlohmann::json state;
 };
 
+/// Who writes the arrays: every rank its share, through MPI-IO; or rank 0 all of them, for a file
+/// system on which several writers of one file are slow or not safe.
+enum class CheckpointWriter { collective, rank0 };
+
+/// The elements of an array that this rank hashes and writes, possibly none: write_checkpoint()
+/// reads no others of `values`, so a copy needs only these.
+at::Tensor written_share(const at::Tensor& values, CheckpointWriter writer, MPI_Comm comm);
+
 /// Writes all content to `path`, by way of `path`.tmp and an atomic rename, and synced to the
 /// storage; then names the file in `latest` beside it, a hint for people. On failure on any rank
 /// the temporary is removed, an older file of that name is untouched, and all ranks throw the same
 /// message: not enough space, or what could not be written. Collective.
 ///
-/// For tests of the protocol, GALETTE_FAULT=checkpoint:POINT[:RANK] kills rank RANK (0) at POINT:
-/// create, write, flush, close, rename or pointer.
-void write_checkpoint(const std::string& path, const CheckpointContent& content, MPI_Comm comm);
+/// For tests of the protocol, GALETTE_FAULT=checkpoint:POINT[:RANK[:VISIT]] kills rank RANK (0)
+/// when it comes to POINT for the VISITth time (1): create, write, flush, close, fsync, rename or
+/// pointer. Rank 0 alone passes create, fsync, rename and pointer. With hang: in place of
+/// checkpoint: the rank waits there for ever.
+void write_checkpoint(const std::string& path, const CheckpointContent& content, MPI_Comm comm,
+                      CheckpointWriter writer = CheckpointWriter::collective);
 
 /// Fills the arrays of `into`, which must be those of the file in name, type and size, and the
 /// state. Every byte is verified, by all ranks together. Throws, on all ranks, DamagedFile when the
@@ -63,22 +74,26 @@ std::string checkpoint_name(int64_t iteration);
 /// Paths of the checkpoints of a folder, newest first by the number in the name.
 std::vector<std::string> list_checkpoints(const std::string& folder);
 
+/// What to do when all checkpoints of a folder are damaged.
+enum class NoneValid { refuse, start_anew };
+
 struct LoadedCheckpoint {
-  std::string path;                   ///< empty when the folder has no checkpoint
+  std::string path;                   ///< empty when there is nothing to go on from
   std::vector<std::string> rejected;  ///< why newer files were passed over; they are now *.bad
 };
 
 /// Reads the newest valid checkpoint of a folder; damaged ones on the way are renamed to *.bad.
 /// Throws InputError when there are checkpoints or *.bad files but no valid one, rather than let a
-/// run start from nothing. Collective.
+/// run start from nothing, unless told to. Collective.
 LoadedCheckpoint load_newest_checkpoint(const std::string& folder, CheckpointContent& into,
-                                        MPI_Comm comm);
+                                        MPI_Comm comm, NoneValid none_valid = NoneValid::refuse);
 
 /// Removes temporaries that an interrupted write left. For the start of a run: nothing may be being
 /// written. On one rank.
 void sweep_checkpoint_temporaries(const std::string& folder);
 
-/// Removes all checkpoints of a folder but the `keep` newest. On one rank.
-void prune_checkpoints(const std::string& folder, size_t keep);
+/// Removes all checkpoints of a folder but the `keep` newest and the one whose path is `spared`. On
+/// one rank.
+void prune_checkpoints(const std::string& folder, size_t keep, const std::string& spared = "");
 
 }  // namespace galette::io

@@ -64,7 +64,7 @@ std::vector<std::string> list_checkpoints(const std::string& folder) {
 }
 
 LoadedCheckpoint load_newest_checkpoint(const std::string& folder, CheckpointContent& into,
-                                        MPI_Comm comm) {
+                                        MPI_Comm comm, NoneValid none_valid) {
   LoadedCheckpoint result;
   for (const auto& path : agreed_list(folder, ".h5", comm)) {
     try {
@@ -77,10 +77,10 @@ LoadedCheckpoint load_newest_checkpoint(const std::string& folder, CheckpointCon
     on_root(comm, [&] { fs::rename(path, path + ".bad"); });
   }
   const auto bad = agreed_list(folder, ".h5.bad", comm);
-  if (bad.empty()) return result;
+  if (bad.empty() || none_valid == NoneValid::start_anew) return result;
   throw InputError(fmt::format(
-      "{}: has {} damaged checkpoint(s) and no valid one ({}); put a good copy back, or start in a "
-      "new folder",
+      "{}: has {} damaged checkpoint(s) and no valid one ({}); put a good copy back, give "
+      "--restart=anew to start over, or use a new folder",
       folder, bad.size(), result.rejected.empty() ? bad.front() : result.rejected.front()));
 }
 
@@ -88,9 +88,11 @@ void sweep_checkpoint_temporaries(const std::string& folder) {
   for (const auto& path : list_with_suffix(folder, ".h5.tmp")) fs::remove(path);
 }
 
-void prune_checkpoints(const std::string& folder, size_t keep) {
+void prune_checkpoints(const std::string& folder, size_t keep, const std::string& spared) {
   const auto paths = list_checkpoints(folder);
-  for (size_t i = keep; i < paths.size(); ++i) fs::remove(paths[i]);
+  const std::string spared_name = fs::path(spared).filename();
+  for (size_t i = keep; i < paths.size(); ++i)
+    if (fs::path(paths[i]).filename() != spared_name) fs::remove(paths[i]);
 }
 
 }  // namespace galette::io

@@ -3,11 +3,14 @@
 // on every rank: each step's outcome is agreed on before the next, so that nothing unsound is
 // renamed and no rank waits for one that failed.
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
+#include <string_view>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "io/check.h"
 #include "io/checkpoint.h"
@@ -20,14 +23,17 @@
 namespace galette::io {
 namespace {
 
-/// Dies here when GALETTE_FAULT asks for it.
-void fault_point(const char* point, MPI_Comm comm) {
+/// Dies or hangs here when GALETTE_FAULT asks for it.
+void fault_point(std::string_view point, MPI_Comm comm) {
   const char* wanted = std::getenv("GALETTE_FAULT");
   if (wanted == nullptr) return;
-  const std::string here = fmt::format("checkpoint:{}", point);
-  const int rank = comm_rank(comm);
-  if (wanted == fmt::format("{}:{}", here, rank) || (rank == 0 && wanted == here))
-    std::raise(SIGKILL);
+  char action[16] = "", name[16] = "";
+  int rank = 0, visit = 1;
+  static int visits = 0;  // of the one point that is asked for
+  if (std::sscanf(wanted, "%15[a-z]:%15[a-z]:%d:%d", action, name, &rank, &visit) < 2) return;
+  if (point != name || comm_rank(comm) != rank || ++visits != visit) return;
+  if (action == std::string_view("checkpoint")) std::raise(SIGKILL);
+  while (action == std::string_view("hang")) ::pause();
 }
 
 void check_arrays(const CheckpointContent& content) {
@@ -54,14 +60,21 @@ void require_space(const std::string& path, uint64_t needed) {
   reserve_space(path, needed);
 }
 
+BlockRange written_blocks(const at::Tensor& values, CheckpointWriter writer, MPI_Comm comm) {
+  const int64_t blocks = block_count(values);
+  if (writer == CheckpointWriter::collective)
+    return share_of(blocks, comm_rank(comm), comm_size(comm));
+  return comm_rank(comm) == 0 ? BlockRange{0, blocks} : BlockRange{blocks, blocks};
+}
+
 /// Each rank hashes the blocks that it will write.
-Manifest describe(const CheckpointContent& content, MPI_Comm comm) {
+Manifest describe(const CheckpointContent& content, CheckpointWriter writer, MPI_Comm comm) {
   Manifest manifest{kCheckpointFormat, content.state.dump(), {}};
   for (const auto& array : content.arrays) {
     ArrayRecord record{array.values.scalar_type(), array.values.numel(), {}};
     const int64_t blocks = block_count(array.values);
     record.hashes.assign(static_cast<size_t>(blocks), 0);
-    const BlockRange mine = share_of(blocks, comm_rank(comm), comm_size(comm));
+    const BlockRange mine = written_blocks(array.values, writer, comm);
     for (int64_t block = mine.begin; block < mine.end; ++block)
       record.hashes[static_cast<size_t>(block)] = hash_block(array.values, block);
     MPI_CHECK(MPI_Allreduce(MPI_IN_PLACE, record.hashes.data(), static_cast<int>(blocks),
@@ -96,7 +109,7 @@ void write_arrays(const std::string& path, const CheckpointContent& content, MPI
   std::optional<H5File> file;
   together(comm, [&] { file = H5File::open_parallel(path, comm); });
   for (const auto& array : content.arrays) {
-    const BlockRange mine = share_of(block_count(array.values), comm_rank(comm), comm_size(comm));
+    const BlockRange mine = written_blocks(array.values, CheckpointWriter::collective, comm);
     const int64_t first = elements_of(array.values, {0, mine.begin}).numel();
     together(comm, [&] {
       file->write_rows("arrays/" + array.name, first, elements_of(array.values, mine));
@@ -107,6 +120,21 @@ void write_arrays(const std::string& path, const CheckpointContent& content, MPI
   fault_point("flush", comm);
   together(comm, [&] { file->close(); });
   fault_point("close", comm);
+}
+
+/// The same by rank 0 alone; what it writes is synced before the file is put in place.
+void write_arrays_on_root(const std::string& path, const CheckpointContent& content,
+                          MPI_Comm comm) {
+  on_root(comm, [&] {
+    auto file = H5File::open_for_writing(path);
+    for (const auto& array : content.arrays)
+      file.write_rows("arrays/" + array.name, 0, array.values);
+    fault_point("write", comm);
+    file.flush();
+    fault_point("flush", comm);
+    file.close();
+    fault_point("close", comm);
+  });
 }
 
 void commit(const std::string& path, const Manifest& manifest) {
@@ -124,21 +152,32 @@ void write_pointer(const std::string& path) {
 
 }  // namespace
 
-void write_checkpoint(const std::string& path, const CheckpointContent& content, MPI_Comm comm) {
+at::Tensor written_share(const at::Tensor& values, CheckpointWriter writer, MPI_Comm comm) {
+  return elements_of(values, written_blocks(values, writer, comm));
+}
+
+void write_checkpoint(const std::string& path, const CheckpointContent& content, MPI_Comm comm,
+                      CheckpointWriter writer) {
   check_arrays(content);
   const std::string temporary = path + ".tmp";
   std::optional<TemporaryFile> guard;
   if (comm_rank(comm) == 0) guard.emplace(temporary);
 
   on_root(comm, [&] { require_space(temporary, needed_bytes(content)); });
-  const Manifest manifest = describe(content, comm);
+  const Manifest manifest = describe(content, writer, comm);
   on_root(comm, [&] {
     lay_out(temporary, content, manifest);
     fault_point("create", comm);
   });
-  write_arrays(temporary, content, comm);
+  if (writer == CheckpointWriter::collective) {
+    write_arrays(temporary, content, comm);
+  } else {
+    write_arrays_on_root(temporary, content, comm);
+  }
   on_root(comm, [&] {
     commit(temporary, manifest);
+    fault_point("fsync", comm);
+    sync_path(temporary);
     fault_point("rename", comm);
     replace_durably(temporary, path);
     guard->keep();

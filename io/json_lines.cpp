@@ -26,8 +26,17 @@ JsonLines::JsonLines(const std::string& path) : path_(path), file_(path, std::io
 
 void JsonLines::append(const Json& object) {
   // The JSON library itself writes NaN and infinity as null.
-  file_ << object.dump() << '\n' << std::flush;
-  if (!file_) throw std::runtime_error(path_ + ": writing failed; is the disk full?");
+  unwritten_ += object.dump() + '\n';
+  const auto size = std::filesystem::file_size(path_);
+  file_ << unwritten_ << std::flush;
+  if (!file_) {
+    file_.close();
+    std::filesystem::resize_file(path_, size);  // no half line
+    file_.clear();
+    file_.open(path_, std::ios::app);
+    throw std::runtime_error(path_ + ": writing failed; is the disk full?");
+  }
+  unwritten_.clear();
 }
 
 int64_t truncate_after(const std::string& path, const std::string& pointer, double last) {

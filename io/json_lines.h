@@ -13,12 +13,14 @@ class JsonLines {
  public:
   /// Opens for appending; makes the file when there is none. Throws InputError when it cannot.
   explicit JsonLines(const std::string& path);
-  /// Writes one line and hands it to the operating system. Throws std::runtime_error on failure.
+  /// Writes one line and hands it to the operating system. Throws std::runtime_error on failure;
+  /// the file then ends with an earlier line, and the next call writes this one too.
   void append(const nlohmann::ordered_json& object);
 
  private:
   std::string path_;
   std::ofstream file_;
+  std::string unwritten_;  ///< lines that are not in the file yet
 };
 
 /// Cuts the file before its first line that is incomplete or whose number at `pointer` (a JSON

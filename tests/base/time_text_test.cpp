@@ -33,5 +33,24 @@ TEST(MemoryUse, SeesALargeAllocation) {
   EXPECT_GE(peak_resident_bytes(), before + (60 << 20));
 }
 
+TEST(TimeText, DurationsAreRead) {
+  const struct {
+    const char* text;
+    double seconds;
+  } cases[] = {{"90", 5400},         {"0", 0},
+               {"01:30", 5400},      {"100:00", 360000},
+               {"00:00:07", 7},      {"24:00:00", 86400},
+               {"1-02", 26 * 3600.}, {"2-03:04", 183840},
+               {"1-00:00:01", 86401}};
+  for (const auto& c : cases) EXPECT_EQ(parse_duration(c.text), c.seconds) << c.text;
+}
+
+TEST(TimeText, OtherTextsAreNoDurations) {
+  for (const char* text : {"", "x", "-5", "1:", ":1", "1:60", "1:2:60", "1:2:3:4", "1-24:00", "1-",
+                           "1.5", " 1", "1h", "99999999999999999999"}) {
+    EXPECT_FALSE(parse_duration(text)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace galette
