@@ -35,8 +35,11 @@ std::unique_ptr<ImageSource> open_any(const std::string& path,
   if (extension == ".ttf" || extension == ".otf") {
     return open_font_source(path, background.value_or(kWhite));
   }
+  if (is_idx_name(path)) return open_idx_source(path);
   throw InputError(fmt::format(
-      "--source={}: not a kind of source; give a folder, a .zip archive or a .ttf font", path));
+      "--source={}: not a kind of source; give a folder, a .zip archive, a .ttf font or "
+      "a file named *-images-idx3-ubyte.gz",
+      path));
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a dataset's images come from: a folder or a ZIP archive of PNG and JPEG files, or the
-// colour bitmaps of a font. Images are counted in bytewise order of their names (fonts: by glyph).
-// An object serves one thread; ranks open their own.
+// Where a dataset's images come from: a folder or a ZIP archive of PNG and JPEG files, the colour
+// bitmaps of a font, or an IDX file such as those of MNIST. Images are counted in bytewise order of
+// their names (fonts: by glyph; IDX: as stored). An object serves one thread; ranks open their own.
 #pragma once
 
 #include <memory>
@@ -16,7 +16,7 @@ namespace galette::io {
 class ImageSource {
  public:
   virtual ~ImageSource() = default;
-  /// "folder", "zip" or "font".
+  /// "folder", "zip", "font" or "idx".
   virtual std::string kind() const = 0;
   virtual int64_t size() const = 0;
   /// Name of an image relative to the source.
@@ -28,18 +28,21 @@ class ImageSource {
   virtual ImageLabel label(int64_t index) const = 0;
 };
 
-/// Opens `path`: a directory, *.zip, *.ttf or *.otf. Transparent images are laid over `background`;
-/// without one those of folders and archives are refused, and those of fonts are laid over white.
-/// Throws InputError when the path is missing, of another kind, or holds no image.
+/// Opens `path`: a directory, *.zip, *.ttf, *.otf or *-images-idx3-ubyte[.gz]. Transparent images
+/// are laid over `background`; without one those of folders and archives are refused, and those of
+/// fonts are laid over white. Throws InputError when the path is missing, of another kind, or holds
+/// no image.
 std::unique_ptr<ImageSource> open_image_source(const std::string& path,
                                                const std::optional<Color>& background);
 
 /// Parses "white", "black" or "R,G,B" with values 0..255; throws InputError otherwise.
 Color parse_color(const std::string& text);
 
-/// The two implementations; callers use open_image_source.
+/// The implementations; callers use open_image_source.
 std::unique_ptr<ImageSource> open_encoded_source(const std::string& path,
                                                  const std::optional<Color>& background);
 std::unique_ptr<ImageSource> open_font_source(const std::string& path, const Color& background);
+std::unique_ptr<ImageSource> open_idx_source(const std::string& path);
+bool is_idx_name(const std::string& path);
 
 }  // namespace galette::io

@@ -13,21 +13,28 @@ venv=.deps/venv
 
 say() { printf '\n== %s\n' "$*"; }
 
+is_installed() {
+  dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q '^install ok installed$'
+}
+
 install_packages() {
   local packages=(build-essential ca-certificates cmake fonts-noto-color-emoji hdf5-tools libcli11-dev
     libfmt-dev libfreetype-dev libgmock-dev libgtest-dev libhdf5-openmpi-dev libjpeg-dev
     libopenmpi-dev libpng-dev libspdlog-dev libtomlplusplus-dev libzip-dev ninja-build nlohmann-json3-dev openmpi-bin
-    pkg-config procps python3 python3-venv)
+    pkg-config procps python3 python3-venv zlib1g-dev)
+  # Data of some tests, which are skipped without it; not every mirror has it.
+  local data=dataset-fashion-mnist
   local missing=() package
   for package in "${packages[@]}"; do
-    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' ||
-      missing+=("$package")
+    is_installed "$package" || missing+=("$package")
   done
-  [ ${#missing[@]} -eq 0 ] && return
-  say "Debian packages: ${missing[*]}"
+  if [ ${#missing[@]} -eq 0 ] && is_installed "$data"; then return; fi
   local run=()
   if [ "$(id -u)" -ne 0 ]; then run=(sudo); fi
   "${run[@]}" apt-get update -qq
+  if apt-cache show "$data" >/dev/null 2>&1; then missing+=("$data"); fi
+  [ ${#missing[@]} -eq 0 ] && return
+  say "Debian packages: ${missing[*]}"
   "${run[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }

@@ -33,7 +33,9 @@ OptionTable dataset_option_table(DatasetOptions& o) {
   const Defines nothing = Defines::nothing;
   OptionTable table;
   table
-      .add("source", nothing, o.source, "Folder or .zip of PNG and JPEG images, or .ttf emoji font")
+      .add("source", nothing, o.source,
+           "Folder or .zip of PNG and JPEG images, .ttf emoji font, or *-images-idx3-ubyte.gz "
+           "(MNIST)")
       .required();
   table.add("dest", nothing, o.dest, "HDF5 file to write").required();
   table.add("resolution", nothing, o.resolution, "Size of the images: N or WxH, a power of two")

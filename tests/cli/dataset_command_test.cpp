@@ -2,6 +2,8 @@
 // `galette dataset` as users start it: what it makes, and one clear line when it cannot.
 #include <algorithm>
 #include <filesystem>
+#include <numeric>
+#include <vector>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -88,6 +90,25 @@ TEST_F(DatasetCommand, KeepsAnExistingFileUnlessTold) {
   EXPECT_EQ(io::Dataset::open(dest_).size(), 20);
   EXPECT_EQ(run("--max-images=3 --overwrite").code, 0);
   EXPECT_EQ(io::Dataset::open(dest_).size(), 3);
+}
+
+TEST_F(DatasetCommand, PacksFashionMnistWithItsLabels) {
+  source_ = "/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz";
+  if (!fs::exists(source_)) GTEST_SKIP() << "NOT TESTED: the package dataset-fashion-mnist lacks";
+  const Outcome o = run("--resolution=32x32");
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("10000 images of 32x32 with 1 channel, with labels"));
+  const io::Dataset data = io::Dataset::open(dest_);
+  ASSERT_EQ(data.info().label_kind, io::LabelKind::classes);
+  EXPECT_EQ(data.label_dim(), 10);
+  std::vector<int64_t> all(10000);
+  std::iota(all.begin(), all.end(), 0);
+  // The set has a thousand images of each class; the first shows an ankle boot, class 9.
+  EXPECT_TRUE(data.labels(all).sum(0).eq(1000).all().item<bool>());
+  EXPECT_EQ(data.label(0)[9].item<float>(), 1);
+  const at::Tensor boot = data.images({0});
+  EXPECT_EQ(boot.narrow(2, 0, 2).max().item<uint8_t>(), 0) << "the margin";
+  EXPECT_GT(boot.max().item<uint8_t>(), 200);
 }
 
 }  // namespace

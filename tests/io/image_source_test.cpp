@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/image_source.h"
 
+#include <zlib.h>
+
 #include "io/file_set.h"
 #include "io/resize.h"
 #include "tests/io/image_files.h"
@@ -162,6 +164,80 @@ TEST_F(EmojiFont, BackgroundShowsWhereTheGlyphIsClear) {
   int64_t same = 0;
   for (size_t i = 0; i < white.pixels.size(); i += 3) same += white.pixels[i] == colored.pixels[i];
   EXPECT_GT(same, 136 * 136 / 20) << "opaque pixels do not depend on the background";
+}
+
+Bytes gzipped(const Bytes& bytes, const std::string& path) {
+  const gzFile file = gzopen(path.c_str(), "wb");
+  gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size()));
+  gzclose(file);
+  return read_file(path);
+}
+
+/// The header of an IDX file of bytes, with elements 0, 1, 2 ... modulo 251 after it.
+Bytes idx(const std::vector<uint8_t>& axes) {
+  Bytes bytes{0, 0, 8, uint8_t(axes.size())};
+  size_t count = 1;
+  for (const uint8_t axis : axes) {
+    bytes.insert(bytes.end(), {0, 0, 0, axis});
+    count *= axis;
+  }
+  for (size_t i = 0; i < count; ++i) bytes.push_back(uint8_t(i % 251));
+  return bytes;
+}
+
+TEST(IdxSource, ImagesOf28GetAMarginAndLabelsLieBeside) {
+  const TempDir dir;
+  const std::string images = dir.file("train-images-idx3-ubyte.gz");
+  gzipped(idx({3, 28, 28}), images);
+  gzipped(idx({3}), dir.file("train-labels-idx1-ubyte.gz"));
+  const auto source = open_image_source(images, std::nullopt);
+  EXPECT_EQ(source->kind(), "idx");
+  EXPECT_THAT(names(*source), ElementsAre("00000000", "00000001", "00000002"));
+  EXPECT_EQ(source->extent(0).width, 32);
+  const Image image = source->load(2);
+  ASSERT_EQ(image.shape(), (ImageShape{32, 32, 1}));
+  for (int y = 0; y < 32; ++y)
+    for (int x = 0; x < 32; ++x) {
+      const bool inside = y >= 2 && y < 30 && x >= 2 && x < 30;
+      const int stored = (2 * 28 * 28 + (y - 2) * 28 + x - 2) % 251;
+      ASSERT_EQ(image.row(y)[x], inside ? stored : 0) << y << " " << x;
+    }
+  EXPECT_EQ(source->label(2), ImageLabel{int64_t{2}});
+}
+
+TEST(IdxSource, OtherSizesStayAndLabelsMayLack) {
+  const TempDir dir;
+  write_file(dir.file("a-images-idx3-ubyte"), idx({2, 4, 8}));
+  const auto source = open_image_source(dir.file("a-images-idx3-ubyte"), std::nullopt);
+  EXPECT_EQ(source->load(1).shape(), (ImageShape{8, 4, 1}));
+  EXPECT_EQ(source->load(1).row(0)[0], 32);
+  EXPECT_EQ(source->label(0), ImageLabel{});
+}
+
+TEST(IdxSource, DamageIsToldInOneLine) {
+  const TempDir dir;
+  const std::string path = dir.file("a-images-idx3-ubyte.gz");
+  const auto refusal = [&](const Bytes& bytes) {
+    write_file(path, bytes);
+    return input_error([&] { open_image_source(path, std::nullopt); });
+  };
+  Bytes plain = idx({2, 4, 8});
+  EXPECT_THAT(refusal(idx({4, 8})), HasSubstr("not an IDX file of bytes with 3 axes"));
+  EXPECT_THAT(refusal({}), HasSubstr("truncated"));
+  EXPECT_THAT(refusal(idx({0, 4, 4})), HasSubstr("holds no images"));
+  EXPECT_THAT(refusal(Bytes(plain.begin(), plain.end() - 1)), HasSubstr("truncated"));
+  plain.push_back(0);
+  EXPECT_THAT(refusal(plain), HasSubstr("goes on after its last element"));
+  EXPECT_THAT(refusal({0, 0, 8, 3, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 9}),
+              HasSubstr("too long"));
+  Bytes zipped = gzipped(idx({2, 28, 28}), dir.file("z"));
+  EXPECT_THAT(refusal(Bytes(zipped.begin(), zipped.end() - 9)), HasSubstr("a-images-idx3"));
+  zipped[zipped.size() - 6] ^= 1;  // of the checksum
+  EXPECT_THAT(refusal(zipped), HasSubstr("damaged"));
+  write_file(path, idx({2, 4, 8}));
+  write_file(dir.file("a-labels-idx1-ubyte.gz"), idx({3}));
+  EXPECT_THAT(input_error([&] { open_image_source(path, std::nullopt); }),
+              HasSubstr("holds 3 labels for 2 images"));
 }
 
 std::map<std::string, ImageLabel> labels_of(const std::string& text) {
