@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "kernels/affine_resample_math.h"
 #include "kernels/bias_act_math.h"
 #include "kernels/multi_tensor_math.h"
 #include "kernels/upfirdn2d_math.h"
@@ -17,6 +18,11 @@ namespace {
 }
 
 }  // namespace
+
+void affine_resample_cuda(const AffineResampleCall&, const AffinePath*, bool, const AffineScratch&,
+                          const void*, void*, void*) {
+  no_cuda("affine_resample");
+}
 
 void bias_act_forward_cuda(const BiasActCall&, const void*, const void*, void*, void*) {
   no_cuda("bias_act");
