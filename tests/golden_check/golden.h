@@ -90,6 +90,7 @@ std::vector<std::string> root_groups(const io::H5File& file);
 std::vector<std::string> nested_groups(const io::H5File& file);
 
 // One function per section, in the file of its name.
+Section augment_section();
 Section creps_generator_section();
 Section discriminator_section();
 Section loss_phases_section();

@@ -25,9 +25,9 @@ struct Selection {
 };
 
 std::vector<Section> all_sections() {
-  return {creps_generator_section(), discriminator_section(),    loss_phases_section(),
-          optimizer_ema_section(),   infinite_sampler_section(), ops_bias_act_section(),
-          ops_upfirdn2d_section()};
+  return {augment_section(),      creps_generator_section(), discriminator_section(),
+          loss_phases_section(),  optimizer_ema_section(),   infinite_sampler_section(),
+          ops_bias_act_section(), ops_upfirdn2d_section()};
 }
 
 void run_case(const Section& section, const io::H5File& file, const std::string& name,

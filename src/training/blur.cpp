@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "training/blur.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/upfirdn2d.h"
+
+namespace galette {
+
+double blur_sigma(double start, double fade_kimg, int64_t images) {
+  if (!(fade_kimg > 0)) return 0;
+  return start * std::max(1 - static_cast<double>(images) / (1000 * fade_kimg), 0.0);
+}
+
+at::Tensor blur_images(const at::Tensor& images, double sigma) {
+  const auto radius = static_cast<int64_t>(std::floor(3 * sigma));
+  if (radius < 1) return images;
+  const at::Tensor places = at::arange(-radius, radius + 1, at::kDouble) / sigma;
+  const at::Tensor taps = (-places.square()).exp2();
+  return filter2d(images, taps / taps.sum());
+}
+
+}  // namespace galette
