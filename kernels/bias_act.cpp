@@ -228,13 +228,17 @@ class BiasAct : public torch::autograd::Function<BiasAct> {
   }
 };
 
+void check_same_kind(const at::Tensor& x, const at::Tensor& bias) {
+  TORCH_CHECK(bias.scalar_type() == x.scalar_type() && bias.device() == x.device(),
+              "bias_act: bias is ", bias.scalar_type(), " on ", bias.device(), ", x is ",
+              x.scalar_type(), " on ", x.device(), "; give both the same type and device");
+}
+
 void check_bias(const at::Tensor& x, const at::Tensor& bias, int64_t dim) {
   TORCH_CHECK(bias.dim() == 1 && bias.numel() == x.size(dim), "bias_act: bias has shape ",
               bias.sizes(), ", but axis ", dim, " of x, of shape ", x.sizes(), ", wants [",
               x.size(dim), "]");
-  TORCH_CHECK(bias.scalar_type() == x.scalar_type() && bias.device() == x.device(),
-              "bias_act: bias is ", bias.scalar_type(), " on ", bias.device(), ", x is ",
-              x.scalar_type(), " on ", x.device(), "; give both the same type and device");
+  check_same_kind(x, bias);
 }
 
 BiasActCall checked_call(const at::Tensor& x, Activation act, const BiasActOptions& options) {
@@ -252,6 +256,17 @@ BiasActCall checked_call(const at::Tensor& x, Activation act, const BiasActOptio
   TORCH_CHECK(call.gain > 0 || (act == Activation::kLinear && !std::isnan(call.gain)),
               "bias_act: gain is ", call.gain, "; give a positive one");
   return call;
+}
+
+/// For 16-bit tensors on the CPU, whose body knows float32 and float64.
+at::Tensor bias_act_as_float32(const at::Tensor& x, const OptionalTensor& bias, Activation act,
+                               const BiasActOptions& options) {
+  OptionalTensor wide_bias;
+  if (bias && bias->defined()) {
+    check_same_kind(x, *bias);
+    wide_bias = bias->to(at::kFloat);
+  }
+  return bias_act(x.to(at::kFloat), wide_bias, act, options).to(x.scalar_type());
 }
 
 }  // namespace
@@ -273,6 +288,7 @@ double default_gain(Activation act) {
 
 at::Tensor bias_act(const at::Tensor& x, const std::optional<at::Tensor>& bias, Activation act,
                     const BiasActOptions& options) {
+  if (computes_as_float32(x)) return bias_act_as_float32(x, bias, act, options);
   auto setup = c10::make_intrusive<Setup>();
   setup->call = checked_call(x, act, options);
   const at::Tensor b = bias.value_or(at::Tensor());

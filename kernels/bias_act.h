@@ -30,9 +30,10 @@ Activation activation_from_name(std::string_view name);
 /// The factor that keeps the variance of activations: sqrt(2) for relu, lrelu and swish, else 1.
 double default_gain(Activation act);
 
-/// x: any rank and strides, float32 or float64 (on CUDA also float16 and bfloat16); bias: absent or
-/// [x.size(dim)] of the same type and device. Returns a tensor of x's shape and type; x itself when
-/// there is nothing to do. A channels-last x gives a channels-last result.
+/// x: any rank and strides, float32, float64, float16 or bfloat16; bias: absent or [x.size(dim)] of
+/// the same type and device. Returns a tensor of x's shape and type; x itself when there is nothing
+/// to do. 16-bit types compute in float32 and round once. A channels-last x gives a channels-last
+/// result.
 ///
 /// The gradient is zero where the result is clamped. It keeps only y for the backward pass (swish:
 /// x and bias; linear without clamp: nothing). First and second derivatives exist; asking for the

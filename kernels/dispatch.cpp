@@ -29,6 +29,10 @@ ElementType checked_element_type(const at::Tensor& tensor, const char* op, const
               "; give float32 or float64 (on CUDA also float16 or bfloat16)");
 }
 
+bool computes_as_float32(const at::Tensor& tensor) {
+  return tensor.defined() && tensor.is_cpu() && at::isReducedFloatingType(tensor.scalar_type());
+}
+
 void* current_cuda_stream(const at::Tensor& tensor) {
   return c10::impl::getDeviceGuardImpl(at::kCUDA)->getStream(tensor.device()).native_handle();
 }

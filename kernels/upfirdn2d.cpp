@@ -4,14 +4,13 @@
 #include "kernels/upfirdn2d.h"
 
 #include <algorithm>
-#include <cmath>
-#include <vector>
 
 #include <ATen/DeviceGuard.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/custom_class.h>
 
 #include "kernels/dispatch.h"
+#include "kernels/fir_taps.h"
 #include "kernels/upfirdn2d_math.h"
 
 namespace galette {
@@ -47,51 +46,9 @@ UpFirDnOptions adjoint(const UpFirDnCall& call, const UpFirDnOptions& options) {
   return back;
 }
 
-/// Oriented taps of a filter on the host: one vector per axis when it is separable, else a matrix.
-struct HostTaps {
-  std::vector<double> x, y, full;
-  bool separable = false;
-};
-
-/// Splits a matrix of rank one into column times row. The products of float32 taps are exact in
-/// float64, so the test is exact for filters like [1, 3, 3, 1] x [1, 3, 3, 1] and rejects others.
-void split_rank_one(HostTaps& taps, int64_t rows, int64_t columns) {
-  const std::vector<double>& f = taps.full;
-  const auto larger = [](double a, double b) { return std::abs(a) < std::abs(b); };
-  const int64_t pivot = std::max_element(f.begin(), f.end(), larger) - f.begin();
-  const double* const row = f.data() + pivot / columns * columns;
-  const double* const column = f.data() + pivot % columns;
-  for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = 0; j < columns; ++j)
-      if (f[i * columns + j] * f[pivot] != column[i * columns] * row[j]) return;
-  taps.separable = true;
-  taps.x.assign(row, row + columns);
-  for (int64_t i = 0; i < rows; ++i)
-    taps.y.push_back(f[pivot] == 0 ? 0 : column[i * columns] / f[pivot]);
-}
-
-HostTaps host_taps(const at::Tensor& filter, const UpFirDnOptions& options) {
-  HostTaps taps;
-  at::Tensor f =
-      filter.defined() ? filter.to(at::kCPU, at::kDouble) : at::ones({1, 1}, at::kDouble);
-  if (!options.flip_filter) f = f.dim() == 1 ? f.flip({0}) : f.flip({0, 1});
-  f = f.contiguous();
-  const double* const data = f.const_data_ptr<double>();
-  if (f.dim() == 1) {
-    taps.separable = true;
-    taps.x.assign(data, data + f.numel());
-    taps.y = taps.x;
-  } else {
-    taps.full.assign(data, data + f.numel());
-    split_rank_one(taps, f.size(0), f.size(1));
-  }
-  for (double& tap : taps.separable ? taps.x : taps.full) tap *= options.gain;
-  return taps;
-}
-
 at::Tensor run_cpu(const UpFirDnCall& call, const at::Tensor& x, const at::Tensor& filter,
                    const UpFirDnOptions& options) {
-  const HostTaps taps = host_taps(filter, options);
+  const HostTaps taps = host_taps(filter, options.flip_filter, options.gain);
   at::Tensor y = at::empty({x.size(0), x.size(1), call.y.out, call.x.out}, x.options());
   if (taps.separable) {
     upfirdn2d_separable_cpu(call, taps.x.data(), taps.y.data(), x.const_data_ptr(),
@@ -182,6 +139,9 @@ AxisPair filter_size(const at::Tensor& filter) {
 }
 
 at::Tensor upfirdn2d(const at::Tensor& x, const at::Tensor& filter, const UpFirDnOptions& options) {
+  if (computes_as_float32(x)) {
+    return upfirdn2d(x.to(at::kFloat), filter, options).to(x.scalar_type());
+  }
   checked_element_type(x, "upfirdn2d", "x");
   TORCH_CHECK(x.dim() == 4, "upfirdn2d: x has shape ", x.sizes(), "; give [N, C, H, W]");
   check_filter(filter);

@@ -27,10 +27,11 @@ struct UpFirDnOptions {
   double gain = 1;           ///< Total gain of both axes.
 };
 
-/// x: [N, C, H, W], float32 or float64 (on CUDA also float16 and bfloat16). filter: undefined
-/// (identity), 1-D [F] (applied along x and along y) or 2-D [Fh, Fw], float32 or float64, without
-/// gradient. Returns [N, C, Hout, Wout] with the sizes above. Throws c10::Error on other ranks or
-/// types, factors below 1, and images that are smaller than the filter after padding.
+/// x: [N, C, H, W], float32, float64, float16 or bfloat16 (16-bit types compute in float32 and
+/// round once). filter: undefined (identity), 1-D [F] (applied along x and along y) or 2-D [Fh,
+/// Fw], float32 or float64, without gradient. Returns [N, C, Hout, Wout] with the sizes above.
+/// Throws c10::Error on other ranks or types, factors below 1, and images that are smaller than the
+/// filter after padding.
 at::Tensor upfirdn2d(const at::Tensor& x, const at::Tensor& filter,
                      const UpFirDnOptions& options = {});
 

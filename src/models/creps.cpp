@@ -6,6 +6,9 @@
 
 #include <fmt/format.h>
 
+#include "models/architecture.h"
+#include "models/json_args.h"
+
 namespace galette {
 namespace {
 
@@ -45,10 +48,8 @@ CrepsConfig CrepsConfig::from_json(const nlohmann::json& args) {
   if (args.contains("mapping_kwargs")) {
     c.mapping_layers = args["mapping_kwargs"].value("num_layers", c.mapping_layers);
   }
-  if (args.contains("fc_clamp")) {
-    c.fc_clamp = args["fc_clamp"].is_null() ? std::nullopt
-                                            : std::optional<double>(args["fc_clamp"].get<double>());
-  }
+  c.num_fp16_res = args.value("num_fp16_res", c.num_fp16_res);
+  c.fc_clamp = number_or_null(args, "fc_clamp", c.fc_clamp);
   return c;
 }
 
@@ -64,7 +65,8 @@ nlohmann::json CrepsConfig::to_json() const {
           {"biline_channels", biline_channels},
           {"rank", rank},
           {"bandwidth", bandwidth},
-          {"fc_clamp", fc_clamp ? nlohmann::json(*fc_clamp) : nlohmann::json()}};
+          {"num_fp16_res", num_fp16_res},
+          {"fc_clamp", number_or_null(fc_clamp)}};
 }
 
 CrepsGenerator::Input::Input(const Scope& scope, const CrepsConfig& config)
@@ -89,7 +91,8 @@ at::Tensor CrepsGenerator::Input::operator()(const at::Tensor& w, const at::Tens
 }
 
 CrepsGenerator::Stage::Stage(const Scope& scope, const CrepsConfig& config, int64_t resolution)
-    : fc0(resolution == 4
+    : may_be_low(resolution >= first_low_resolution(config.img_resolution, config.num_fp16_res)),
+      fc0(resolution == 4
               ? std::nullopt
               : std::optional<ModulatedFc>(
                     std::in_place, scope / "fc0", config.channels(resolution / 2),
@@ -155,47 +158,54 @@ at::Tensor CrepsGenerator::render(const at::Tensor& ws, const SynthesisOptions& 
 }
 
 at::Tensor CrepsGenerator::synthesize_at(const at::Tensor& ws, const at::Tensor& rows,
-                                      const at::Tensor& columns) const {
-  const at::Tensor features = line_stages(ws, rows, columns);
-  return refine(features, ws.select(1, num_ws_ - 1))
-      .view({ws.size(0), config_.img_channels, rows.size(0), columns.size(0)});
+                                         const at::Tensor& columns) const {
+  return pixels(ws, lines(ws, rows, columns));
 }
 
-at::Tensor CrepsGenerator::line_stages(const at::Tensor& ws, const at::Tensor& rows,
-                                       const at::Tensor& columns) const {
+CrepsGenerator::Lines CrepsGenerator::lines(const at::Tensor& ws, const at::Tensor& rows,
+                                            const at::Tensor& columns) const {
   const int64_t n = ws.size(0), h = rows.size(0), w = columns.size(0);
   const int64_t b = config_.biline_channels, rank = config_.rank;
-  at::Tensor lines = (*input_)(ws.select(1, 0), rows, columns);
-  lines = stages_[0].fc1(lines, ws.select(1, 1));
-  at::Tensor residual, pixels;
+  Lines result;
+  at::Tensor x = (*input_)(ws.select(1, 0), rows, columns);
+  x = stages_[0].fc1(x, ws.select(1, 1));
+  at::Tensor residual;
   for (size_t k = 1; k < stages_.size(); ++k) {
     // The input uses up a latent that the published numbering does not count: b8 starts at index 1,
     // and each step to the residual shares its latent with the next stage's fc0.
     const int64_t first = 2 * static_cast<int64_t>(k) - 1;
-    lines = (*stages_[k].fc0)(lines, ws.select(1, first));
-    lines = stages_[k].fc1(lines, ws.select(1, first + 1));
-    const at::Tensor step = stages_[k].to_residual(lines, ws.select(1, first + 2));
+    x = x.to(activation_type(stages_[k].may_be_low));
+    x = (*stages_[k].fc0)(x, ws.select(1, first));
+    x = stages_[k].fc1(x, ws.select(1, first + 1));
+    const at::Tensor step =
+        stages_[k].to_residual(x, ws.select(1, first + 2)).to(activation_type(false));
     residual = residual.defined() ? residual + step : step;
-    // Each factor of the product carries sqrt(1/2).
-    const at::Tensor row_line = residual.narrow(2, 0, h * rank).reshape({n * b, h, rank});
-    const at::Tensor column_line =
-        residual.narrow(2, h * rank, w * rank).reshape({n * b, w, rank}).transpose(1, 2);
-    if (pixels.defined()) {
-      pixels = decoders_[k - 1](pixels).view({n * b, h, w});
-      pixels = at::baddbmm(pixels, row_line, column_line, 1, 0.5).view({n, b, h * w});
-    } else {
-      pixels = at::bmm(row_line * 0.5, column_line).view({n, b, h * w});
-    }
+    result.rows.push_back(residual.narrow(2, 0, h * rank).reshape({n * b, h, rank}));
+    result.columns.push_back(
+        residual.narrow(2, h * rank, w * rank).reshape({n * b, w, rank}).transpose(1, 2));
   }
-  return (*decoder_last_)(pixels);
+  return result;
+}
+
+at::Tensor CrepsGenerator::pixels(const at::Tensor& ws, const Lines& lines) const {
+  const int64_t n = ws.size(0), b = config_.biline_channels;
+  const int64_t h = lines.rows[0].size(1), w = lines.columns[0].size(2);
+  // Each factor of the product carries sqrt(1/2).
+  at::Tensor x = at::bmm(lines.rows[0] * 0.5, lines.columns[0]).view({n, b, h * w});
+  for (size_t k = 1; k < lines.rows.size(); ++k) {
+    x = decoders_[k](x).view({n * b, h, w});
+    x = at::baddbmm(x, lines.rows[k], lines.columns[k], 1, 0.5).view({n, b, h * w});
+  }
+  return refine((*decoder_last_)(x), ws.select(1, num_ws_ - 1))
+      .view({n, config_.img_channels, h, w});
 }
 
 at::Tensor CrepsGenerator::refine(const at::Tensor& features, const at::Tensor& w) const {
   at::Tensor image = decoder_img_->per_position(features);
-  at::Tensor x = features;
+  at::Tensor x = features.to(activation_type(true));
   for (const Refinement& block : refinements_) {
     x = block.fc1(block.fc0(x, w), w);
-    image = image + block.to_image(x, w);
+    image = image + block.to_image(x, w).to(image.scalar_type());
   }
   return image;
 }

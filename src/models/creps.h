@@ -27,7 +27,8 @@ struct CrepsConfig {
   int64_t channel_max = 512;
   int64_t biline_channels = 32;
   int64_t rank = 8;
-  double bandwidth = 10;  ///< standard deviation of the Fourier frequencies
+  double bandwidth = 10;     ///< standard deviation of the Fourier frequencies
+  int64_t num_fp16_res = 0;  ///< last stages that may compute in 16 bits
   std::optional<double> fc_clamp = 256;
 
   static CrepsConfig from_json(const nlohmann::json& args);
@@ -55,7 +56,17 @@ class CrepsGenerator : public Generator {
     return (*mapping_)(z, c);
   }
   at::Tensor w_avg() const override { return mapping_->w_avg(); }
-  /// The pixels at any rows [h] and columns [w] of the unit square -> [N, img_channels, h, w].
+  /// What the lines give to the pixels: the bi-line residual after each of the stages b8 ... bR, as
+  /// factors [N*B, h, r] of the rows and [N*B, r, w] of the columns.
+  struct Lines {
+    std::vector<at::Tensor> rows, columns;
+  };
+  /// Rows [h] and columns [w] of the unit square; either may be empty. A line depends on its own
+  /// coordinate only, so lines may be computed apart and be used with many others.
+  Lines lines(const at::Tensor& ws, const at::Tensor& rows, const at::Tensor& columns) const;
+  /// The pixels where rows and columns cross -> [N, img_channels, h, w].
+  at::Tensor pixels(const at::Tensor& ws, const Lines& lines) const;
+  /// Both: the pixels at any rows and columns.
   at::Tensor synthesize_at(const at::Tensor& ws, const at::Tensor& rows,
                            const at::Tensor& columns) const;
 
@@ -77,6 +88,7 @@ class CrepsGenerator : public Generator {
   /// fc0 (absent in b4) and fc1 on lines, and the step to the bi-line residual.
   struct Stage {
     Stage(const Scope& scope, const CrepsConfig& config, int64_t resolution);
+    bool may_be_low;  // compute in 16 bits
     std::optional<ModulatedFc> fc0;
     ModulatedFc fc1, to_residual;
   };
@@ -86,14 +98,12 @@ class CrepsGenerator : public Generator {
     at::Tensor operator()(at::Tensor pixels) const;
     std::vector<FullyConnected> layers;
   };
-  /// Modulated per-pixel refinement with its own contribution to the image.
+  /// Modulated per-pixel refinement with its own contribution to the image; may compute in 16 bits.
   struct Refinement {
     Refinement(const Scope& scope, const CrepsConfig& config, int64_t in, int64_t out);
     ModulatedFc fc0, fc1, to_image;
   };
 
-  at::Tensor line_stages(const at::Tensor& ws, const at::Tensor& rows,
-                         const at::Tensor& columns) const;
   at::Tensor refine(const at::Tensor& features, const at::Tensor& w) const;
 
   CrepsConfig config_;

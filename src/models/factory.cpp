@@ -4,6 +4,7 @@
 #include "io/check.h"
 #include "models/creps.h"
 #include "models/discriminator.h"
+#include "models/stylegan2.h"
 
 namespace galette {
 
@@ -12,14 +13,17 @@ std::unique_ptr<Generator> make_generator(const std::string& class_name, const n
   if (class_name == CrepsGenerator::kClassName) {
     return std::make_unique<CrepsGenerator>(CrepsConfig::from_json(args), options);
   }
+  if (class_name == StyleGan2Generator::kClassName) {
+    return std::make_unique<StyleGan2Generator>(StyleGan2Config::from_json(args), options);
+  }
   throw InputError("network class " + class_name + " is no generator that this version knows");
 }
 
 std::unique_ptr<Discriminator> make_discriminator(const std::string& class_name,
                                                   const nlohmann::json& args,
                                                   at::TensorOptions options) {
-  if (class_name == ResidualDiscriminator::kClassName) {
-    return std::make_unique<ResidualDiscriminator>(DiscriminatorConfig::from_json(args), options);
+  if (class_name == StyleGan2Discriminator::kClassName) {
+    return std::make_unique<StyleGan2Discriminator>(DiscriminatorConfig::from_json(args), options);
   }
   throw InputError("network class " + class_name + " is no discriminator that this version knows");
 }

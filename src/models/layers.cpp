@@ -7,6 +7,7 @@
 
 #include "kernels/conv2d_resample.h"
 #include "kernels/fir_filter.h"
+#include "models/modulation.h"
 
 namespace galette {
 namespace {
@@ -90,15 +91,13 @@ ModulatedFc::ModulatedFc(const Scope& scope, int64_t in, int64_t out, int64_t w_
       affine_(scope / "affine", w_dim, in, {.bias_init = 1}) {}
 
 at::Tensor ModulatedFc::operator()(const at::Tensor& x, const at::Tensor& w) const {
-  at::Tensor style = affine_(w);
-  if (style_gain_ != 1) style = style * style_gain_;
-  at::Tensor weight = weight_.unsqueeze(0) * style.unsqueeze(1);
-  if (config_.demodulate) {
-    // sum_i (s_i w_oi)^2 as one product, without squares of the size of the modulated weights.
-    const at::Tensor energy = at::mm(style.square(), weight_.square().t());
-    weight = weight * (energy + kEpsilon).rsqrt().unsqueeze(2);
-  }
-  return config_.act(per_sample_product(weight, x), bias_, 1);
+  const at::ScalarType type = x.scalar_type();
+  Modulation m{weight_, affine_(w)};
+  if (style_gain_ != 1) m.style = m.style * style_gain_;
+  if (config_.demodulate && at::isReducedFloatingType(type)) m = m.for_16_bits();
+  at::Tensor weight = m.weight.unsqueeze(0) * m.style.unsqueeze(1);
+  if (config_.demodulate) weight = weight * m.demodulation().unsqueeze(2);
+  return config_.act(per_sample_product(weight.to(type), x), bias_.to(type), 1);
 }
 
 Conv2dLayer::Conv2dLayer(const Scope& scope, int64_t in, int64_t out, const Config& config)
@@ -111,12 +110,16 @@ Conv2dLayer::Conv2dLayer(const Scope& scope, int64_t in, int64_t out, const Conf
 
 at::Tensor Conv2dLayer::operator()(const at::Tensor& x) const {
   Conv2dResampleOptions options;
+  options.up = config_.up;
   options.down = config_.down;
+  // Up-sampling layers store their kernels as those of a true convolution.
+  options.flip_weight = config_.up == 1;
   const int64_t half = config_.kernel / 2;
   options.padding = {half, half, half, half};
-  const at::Tensor y = conv2d_resample(x, weight_ * weight_gain_,
-                                       config_.down > 1 ? filter_ : at::Tensor(), options);
-  return config_.act(y, bias_, 1);
+  const bool resamples = config_.up > 1 || config_.down > 1;
+  const at::Tensor y = conv2d_resample(x, (weight_ * weight_gain_).to(x.scalar_type()),
+                                       resamples ? filter_ : at::Tensor(), options);
+  return config_.act(y, bias_.defined() ? bias_.to(x.scalar_type()) : bias_, 1);
 }
 
 at::Tensor minibatch_std(const at::Tensor& x, int64_t group_size, int64_t channels) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Layers with equalised learning rates: weights are drawn from N(0, 1) and scaled at run time by
 // 1/sqrt(fan-in) (Karras et al. 2018, "Progressive Growing of GANs", section 4.1).
+// Layers that may compute in 16 bits follow the type of their input: weights are scaled and
+// modulated in their own type and rounded for the product, which sums in float32.
 // Shapes: N batch, C/I/O channels, P positions of a flattened image or line.
 #pragma once
 
@@ -81,7 +83,7 @@ class ModulatedFc {
   };
   ModulatedFc(const Scope& scope, int64_t in, int64_t out, int64_t w_dim, const Config& config);
 
-  /// x [N, I, P], w [N, w_dim] -> [N, O, P].
+  /// x [N, I, P], w [N, w_dim] -> [N, O, P] in x's type.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& w) const;
 
  private:
@@ -91,19 +93,20 @@ class ModulatedFc {
   FullyConnected affine_;
 };
 
-/// Convolution with optional 2x down-sampling through the low-pass [1,3,3,1] (networks of Karras et
-/// al. 2020a). Weight [O, I, k, k], bias [O] unless off.
+/// Convolution with optional 2x up- or down-sampling through the low-pass [1,3,3,1] (networks of
+/// Karras et al. 2020a). Weight [O, I, k, k], bias [O] unless off.
 class Conv2dLayer {
  public:
   struct Config {
     int kernel = 3;
+    int up = 1;
     int down = 1;
     bool bias = true;
     ActivationConfig act;
   };
   Conv2dLayer(const Scope& scope, int64_t in, int64_t out, const Config& config);
 
-  /// x [N, I, H, W] -> [N, O, H/down, W/down].
+  /// x [N, I, H, W] -> [N, O, H up/down, W up/down] in x's type.
   at::Tensor operator()(const at::Tensor& x) const;
 
  private:

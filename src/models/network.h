@@ -32,6 +32,12 @@ class Network {
   void set_low_precision(std::optional<at::ScalarType> type) { low_precision_ = type; }
   std::optional<at::ScalarType> low_precision() const { return low_precision_; }
 
+ protected:
+  /// The type of activations in a layer that may (or may not) compute in low precision.
+  at::ScalarType activation_type(bool may_be_low) const {
+    return may_be_low && low_precision_ ? *low_precision_ : arena_.options().dtype().toScalarType();
+  }
+
  private:
   ParameterArena arena_;
   std::optional<at::ScalarType> low_precision_;

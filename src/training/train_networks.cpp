@@ -45,7 +45,7 @@ TrainState make_train_state(const TrainOptions& o, int64_t resolution, int64_t c
   const DiscriminatorConfig d = discriminator_config(o, resolution, channels, label_dim);
   return TrainState(std::make_unique<CrepsGenerator>(g, options),
                     std::make_unique<CrepsGenerator>(g, options),
-                    std::make_unique<ResidualDiscriminator>(d, options), *o.glr, o.dlr,
+                    std::make_unique<StyleGan2Discriminator>(d, options), *o.glr, o.dlr,
                     LazyIntervals{}, static_cast<uint64_t>(o.seed));
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// discriminator: logits, gradients, and the second order of R1.
+// discriminator: logits, gradients, the second order of R1, and logits of blurred images.
 #include "models/discriminator.h"
 
 #include "networks.h"
+#include "training/blur.h"
 
 namespace galette::golden {
 namespace {
@@ -40,16 +41,30 @@ void check_r1(const Case& c, const Inputs& in, Discriminator& d, double gamma) {
   compare_gradients(c, "grad_r1", d);
 }
 
+/// Blurred images are stored of the first sample only.
+void check_blur(const Case& c, const Inputs& in, Discriminator& d) {
+  const at::NoGradGuard no_grad;
+  const std::string prefix = "logits_blur_sigma";
+  const at::Tensor back = inverse_order(in.order);
+  for (const std::string& name : c.list("out")) {
+    if (name.rfind(prefix, 0) != 0) continue;
+    const std::string sigma = name.substr(prefix.size());
+    const at::Tensor blurred = blur_images(in.image, std::stod(sigma));
+    c.compare("out/blurred_sigma" + sigma, blurred.index_select(0, back).narrow(0, 0, 1));
+    c.compare("out/" + name, d.logits(blurred, in.label).index_select(0, back));
+  }
+}
+
 bool run(const Case& c) {
   const nlohmann::json config = c.config();
   const nlohmann::json& args = config["D_kwargs"];
-  if (args.value("architecture", "resnet") != "resnet") return false;
   const DiscriminatorConfig d_config = DiscriminatorConfig::from_json(args);
-  ResidualDiscriminator d(d_config, c.options());
+  StyleGan2Discriminator d(d_config, c.options());
   load_state(c, "state", d);
   const Inputs inputs = make_inputs(c, d_config.mbstd_group_size);
   check_first_order(c, inputs, d);
   check_r1(c, inputs, d, config["r1_gamma"]);
+  check_blur(c, inputs, d);
   return true;
 }
 

@@ -98,5 +98,6 @@ Section optimizer_ema_section();
 Section infinite_sampler_section();
 Section ops_bias_act_section();
 Section ops_upfirdn2d_section();
+Section stylegan2_generator_section();
 
 }  // namespace galette::golden

@@ -27,7 +27,7 @@ struct Selection {
 std::vector<Section> all_sections() {
   return {augment_section(),      creps_generator_section(), discriminator_section(),
           loss_phases_section(),  optimizer_ema_section(),   infinite_sampler_section(),
-          ops_bias_act_section(), ops_upfirdn2d_section()};
+          ops_bias_act_section(), ops_upfirdn2d_section(),   stylegan2_generator_section()};
 }
 
 void run_case(const Section& section, const io::H5File& file, const std::string& name,

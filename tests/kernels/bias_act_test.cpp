@@ -198,6 +198,28 @@ TEST(BiasActValues, ResultsDoNotDependOnTheThreads) {
   EXPECT_TRUE(at::equal(one[1], three[1]));
 }
 
+// 16-bit tensors are converted, computed in float32 and rounded once, and so are their gradients.
+TEST(BiasActValues, SixteenBitsRoundTheFloat32Result) {
+  for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
+    const at::Tensor x = normal({4, 3, 5}, 1).to(type).requires_grad_();
+    const at::Tensor bias = normal({3}, 2).to(type).requires_grad_();
+    const at::Tensor wide_x = x.detach().to(at::kFloat).requires_grad_();
+    const at::Tensor wide_bias = bias.detach().to(at::kFloat).requires_grad_();
+    const at::Tensor y = bias_act(x, bias, Activation::kSwish, {.clamp = 1});
+    const at::Tensor wide = bias_act(wide_x, wide_bias, Activation::kSwish, {.clamp = 1});
+    ASSERT_EQ(y.scalar_type(), type);
+    EXPECT_TRUE(at::equal(y, wide.to(type)));
+    const auto penalty = [](const at::Tensor& result, const Tensors& leaves) {
+      const at::Tensor dx = torch::autograd::grad({result.sum()}, {leaves[0]}, {}, true, true)[0];
+      return torch::autograd::grad({dx.square().sum()}, leaves);
+    };
+    const Tensors second = penalty(y, {x, bias}), expected = penalty(wide, {wide_x, wide_bias});
+    // dx itself is rounded before it is squared: by 2^-9 in bfloat16, of values up to about 1.
+    for (size_t k = 0; k < second.size(); ++k)
+      EXPECT_TRUE(at::allclose(second[k].to(at::kFloat), expected[k], 0.02, 0.05));
+  }
+}
+
 TEST(BiasActErrors, ThirdDerivativeIsRefused) {
   const at::Tensor x = normal({5}, 1).requires_grad_();
   at::Tensor g = bias_act(x, std::nullopt, Activation::kTanh).sum();
@@ -216,8 +238,8 @@ TEST(BiasActErrors, NameWhatIsWrong) {
   expect_refused(call(x, at::ones({3, 1})), "bias_act: bias has shape [3, 1]");
   expect_refused(call(x, at::ones({3}, at::kDouble)), "bias_act: bias is Double");
   expect_refused(call(x, at::ones({3}), {.dim = 3}), "bias_act: dim is 3");
+  expect_refused(call(x.to(at::kHalf), at::ones({3})), "bias_act: bias is Float");
   expect_refused(call(x.to(at::kInt), std::nullopt), "bias_act: x is of type Int");
-  expect_refused(call(x.to(at::kHalf), std::nullopt), "bias_act: x is of type Half");
   expect_refused(call(at::ones({}), std::nullopt), "bias_act: x is a scalar");
   expect_refused(call(at::Tensor(), std::nullopt), "bias_act: x is not defined");
   expect_refused(call(x, std::nullopt, {.gain = 0}), "bias_act: gain is 0");

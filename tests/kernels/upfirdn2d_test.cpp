@@ -116,6 +116,20 @@ TEST(UpFirDn, ResultsDoNotDependOnTheThreads) {
   }
 }
 
+TEST(UpFirDn, SixteenBitsRoundTheFloat32Result) {
+  const at::Tensor f = setup_filter({1, 3, 3, 1});
+  for (const at::ScalarType type : {at::kBFloat16, at::kHalf}) {
+    const at::Tensor x = normal({2, 3, 9, 8}, 1).to(type).requires_grad_();
+    const at::Tensor y = upsample2d(x, f), wide = upsample2d(x.detach().to(at::kFloat), f);
+    ASSERT_EQ(y.scalar_type(), type);
+    EXPECT_TRUE(at::equal(y, wide.to(type)));
+    const at::Tensor grad = torch::autograd::grad({y}, {x}, {at::ones_like(y)})[0];
+    ASSERT_EQ(grad.scalar_type(), type);
+    // Inside, each of the four taps per axis is met twice: the adjoint of ones is 4 there.
+    EXPECT_EQ(grad[1][2][4][4].item<float>(), 4);
+  }
+}
+
 TEST(Resample, SizesAndMeansOfTheEverydayUses) {
   const at::Tensor x = at::ones({1, 1, 12, 10}), f = setup_filter({1, 3, 3, 1});
   const auto middle = [](const at::Tensor& y) {

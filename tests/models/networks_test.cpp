@@ -1,29 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Networks as a whole: sizes as published, initial values that depend on the seed and a tensor's
-// name alone, and CREPS pixels that depend on their own coordinates alone.
+// Networks as a whole: initial values that depend on the seed and a tensor's name alone, and CREPS
+// pixels that depend on their own coordinates alone.
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "models/creps.h"
-#include "models/discriminator.h"
 #include "models/factory.h"
 
 namespace galette {
 namespace {
 
-int64_t buffer_elements(const Network& network) {
-  return network.arena().flat_buffers().numel();
-}
 int64_t parameters(const Network& network) {
   return network.arena().flat_parameters().numel();
-}
-
-CrepsConfig published_creps(int64_t resolution) {
-  CrepsConfig config;
-  config.img_resolution = resolution;
-  config.channel_base = 65536;
-  config.channel_max = 1024;
-  return config;
 }
 
 CrepsConfig small_creps() {
@@ -35,23 +23,6 @@ CrepsConfig small_creps() {
   config.channel_max = 16;
   config.biline_channels = 8;
   return config;
-}
-
-// Counts of the published networks at default width.
-TEST(Networks, HaveThePublishedSizes) {
-  const CrepsGenerator g128(published_creps(128), at::kFloat);
-  EXPECT_EQ(parameters(g128), 29'779'401);
-  EXPECT_EQ(buffer_elements(g128), 4'864);
-  EXPECT_EQ(g128.num_ws(), 13);
-  const CrepsGenerator g512(published_creps(512), at::kFloat);
-  EXPECT_EQ(parameters(g512), 30'867'785);
-  EXPECT_EQ(g512.num_ws(), 17);
-
-  DiscriminatorConfig d;
-  d.img_resolution = 128;
-  EXPECT_EQ(parameters(ResidualDiscriminator(d, at::kFloat)), 28'389'121);
-  d.c_dim = 10;
-  EXPECT_EQ(parameters(ResidualDiscriminator(d, at::kFloat)), 30'758'144);
 }
 
 TEST(Networks, AreRebuiltFromTheirArguments) {

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "models/modulation.h"
+
+#include <cmath>
+
+namespace galette {
+namespace {
+
+constexpr double kEpsilon = 1e-8;
+
+/// The largest magnitude along all axes but the first, which keep their place with size 1.
+at::Tensor largest(const at::Tensor& x) {
+  std::vector<int64_t> axes;
+  for (int64_t axis = 1; axis < x.dim(); ++axis) axes.push_back(axis);
+  return x.detach().abs().amax(axes, true);
+}
+
+}  // namespace
+
+at::Tensor Modulation::demodulation() const {
+  // One small product, without squares of the size of the modulated weights.
+  const at::Tensor squares = weight.square();
+  const at::Tensor energy = squares.dim() == 2 ? squares : squares.sum({2, 3});
+  return (at::mm(style.square(), energy.t()) + kEpsilon).rsqrt();
+}
+
+Modulation Modulation::for_16_bits() const {
+  const double fan_in = static_cast<double>(weight.numel() / weight.size(0));
+  return {weight / (largest(weight) * std::sqrt(fan_in)), style / largest(style)};
+}
+
+}  // namespace galette
