@@ -3,23 +3,46 @@
 
 #include <atomic>
 #include <cerrno>
+#include <ctime>
 #include <system_error>
 
 namespace galette {
 namespace {
 
-std::atomic<int> received{0};
-static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may not take a lock");
+constexpr int64_t kNanosecondsPerSecond = 1'000'000'000;
+
+int lives = 0;
+std::atomic<int> first_signal{0};
+std::atomic<int> signals{0};
+std::atomic<int64_t> first_time{0};
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<int64_t>::is_always_lock_free,
+              "a signal handler may not take a lock");
+
+/// clock_gettime may be called in a signal handler.
+int64_t nanoseconds() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * kNanosecondsPerSecond + now.tv_nsec;
+}
 
 extern "C" void remember_signal(int number) {
+  const int64_t now = nanoseconds();
   int none = 0;
-  received.compare_exchange_strong(none, number);
+  if (first_signal.compare_exchange_strong(none, number)) {
+    first_time = now;
+    signals = 1;
+  } else if (now - first_time > kNanosecondsPerSecond) {
+    ++signals;
+  }
 }
 
 }  // namespace
 
 PreemptionSignals::PreemptionSignals() {
-  received = 0;
+  if (lives++ == 0) {
+    first_signal = 0;
+    signals = 0;
+  }
   struct sigaction action {};
   action.sa_handler = remember_signal;
   action.sa_flags = SA_RESTART;  // reads and writes in progress must not fail because of it
@@ -32,11 +55,16 @@ PreemptionSignals::PreemptionSignals() {
 }
 
 PreemptionSignals::~PreemptionSignals() {
+  --lives;
   for (int i = 0; i < 3; ++i) sigaction(kSignals[i], &previous_[i], nullptr);
 }
 
 int PreemptionSignals::signal() const {
-  return received;
+  return first_signal;
+}
+
+int PreemptionSignals::count() const {
+  return signals;
 }
 
 }  // namespace galette

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Checkpoints that a crash or the storage has damaged, and writes that are killed half-way.
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -37,6 +38,12 @@ std::string output_of(const std::string& command) {
   return text;
 }
 
+/// A number from the environment, for tests that take longer than those of every day.
+int64_t setting(const char* name, int64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::atoll(text);
+}
+
 /// True when the file is found damaged; otherwise it must read as `content` in full.
 bool found_damaged(const std::string& path, const CheckpointContent& content) {
   auto read = blank_content();
@@ -62,7 +69,8 @@ class CheckpointDamage : public ::testing::Test {
 
 TEST_F(CheckpointDamage, EveryTruncationIsFound) {
   const auto size = fs::file_size(path_);
-  for (uint64_t length = 0; length < size; length += 49999) {
+  const auto step = static_cast<uint64_t>(setting("GALETTE_SOAK_TRUNCATION", 49999));
+  for (uint64_t length = 0; length < size; length += step) {
     copy();
     fs::resize_file(copy_, length);
     EXPECT_TRUE(found_damaged(copy_, content_)) << "at " << length;
@@ -88,7 +96,8 @@ TEST_F(CheckpointDamage, NoFlippedBitGoesUnnoticed) {
     stream.put(static_cast<char>(byte ^ (1 << bit)));
     stream.flush();
   };
-  for (int i = 0; i < 200; ++i) {
+  const int64_t flips = setting("GALETTE_SOAK_FLIPS", 200);
+  for (int64_t i = 0; i < flips; ++i) {
     const int64_t position = std::uniform_int_distribution<int64_t>(0, size - 1)(random);
     const int bit = static_cast<int>(random() % 8);
     flip(position, bit);
@@ -170,20 +179,58 @@ TEST(CheckpointChild, DISABLED_Write) {
   write_checkpoint(folder + "/" + checkpoint_name(2), sample_content(2), MPI_COMM_WORLD);
 }
 
+/// How to run the test above: a fresh environment, since this process may itself have been started
+/// by mpirun.
+std::string child_command(const TempDir& dir, const std::string& variables,
+                          const std::string& launcher) {
+  return fmt::format(
+      "env -i PATH=\"$PATH\" HOME=\"$HOME\" LD_LIBRARY_PATH=\"$LD_LIBRARY_PATH\" "
+      "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_NUM_THREADS=1 "
+      "GALETTE_TEST_FOLDER={} {} timeout 60 {} {} --gtest_also_run_disabled_tests "
+      "--gtest_filter=CheckpointChild.DISABLED_Write > {} 2>&1",
+      dir.path(), variables, launcher, fs::read_symlink("/proc/self/exe").string(),
+      dir.file("log"));
+}
+
+// After a loss of power, every prefix of this order leaves a valid checkpoint: the data are on the
+// storage before the name, and the name before the pointer.
+TEST(CheckpointOrder, DataAreSyncedBeforeTheyAreNamed) {
+  if (std::system("strace -o /dev/null true 2> /dev/null") != 0) GTEST_SKIP() << "needs strace";
+  const TempDir dir;
+  const std::string trace = dir.file("trace");
+  const std::string strace = "strace -f -y -e trace=fsync,rename,renameat,renameat2 -o " + trace;
+  ASSERT_EQ(std::system(child_command(dir, "", strace).c_str()), 0);
+  std::ifstream lines(trace);
+  std::vector<std::string> events;
+  for (std::string line; std::getline(lines, line);) {
+    const bool is_sync = line.find("fsync(") != line.npos;
+    const bool is_rename = line.find("rename") != line.npos;
+    if ((!is_sync && !is_rename) || line.find(dir.path()) == line.npos) continue;
+    const bool is_pointer = line.find("latest") != line.npos;
+    const bool is_folder = line.find(dir.path() + ">") != line.npos;
+    events.emplace_back(is_rename   ? (is_pointer ? "name pointer" : "name data")
+                        : is_folder ? "sync folder"
+                                    : "sync data");
+  }
+  const auto at = [&](const char* event) {
+    return std::find(events.begin(), events.end(), event) - events.begin();
+  };
+  EXPECT_THAT(events,
+              ::testing::IsSupersetOf({"sync data", "name data", "sync folder", "name pointer"}));
+  EXPECT_LT(at("sync data"), at("name data"));
+  EXPECT_LT(at("name data"), at("sync folder"));
+  EXPECT_LT(at("sync folder"), at("name pointer"));
+  EXPECT_EQ(std::find(events.begin() + at("name data"), events.end(), "sync data"), events.end());
+}
+
 class CheckpointKill : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(CheckpointKill, LeavesAValidCheckpoint) {
   const std::string point = GetParam();
   const TempDir dir;
   write_checkpoint(dir.file(checkpoint_name(1)), sample_content(1), MPI_COMM_SELF);
-  // A fresh environment, since this process may itself have been started by mpirun.
-  const std::string command = fmt::format(
-      "env -i PATH=\"$PATH\" HOME=\"$HOME\" LD_LIBRARY_PATH=\"$LD_LIBRARY_PATH\" "
-      "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_NUM_THREADS=1 "
-      "GALETTE_FAULT=checkpoint:{} GALETTE_TEST_FOLDER={} timeout 60 mpirun --oversubscribe -n 2 "
-      "{} "
-      "--gtest_also_run_disabled_tests --gtest_filter=CheckpointChild.DISABLED_Write > {} 2>&1",
-      point, dir.path(), fs::read_symlink("/proc/self/exe").string(), dir.file("log"));
+  const std::string command =
+      child_command(dir, "GALETTE_FAULT=checkpoint:" + point, "mpirun --oversubscribe -n 2");
   EXPECT_NE(std::system(command.c_str()), 0);
 
   const bool replaced = point == "pointer";  // the only point after the rename
@@ -198,7 +245,7 @@ TEST_P(CheckpointKill, LeavesAValidCheckpoint) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Points, CheckpointKill,
-                         ::testing::Values("create", "write:1", "flush", "close", "rename",
+                         ::testing::Values("create", "write:1", "flush", "close", "fsync", "rename",
                                            "pointer"));
 
 }  // namespace

@@ -71,6 +71,39 @@ TEST(CheckpointRanks, DoesNotDependOnTheNumberOfRanks) {
   EXPECT_EQ(together.read_text("commit"), alone.read_text("commit"));
 }
 
+TEST(CheckpointRanks, RankZeroWritesTheSameAlone) {
+  const TempDir dir(kWorld);
+  const auto content = sample_content(3);
+  write_checkpoint(dir.file("together.h5"), content, kWorld);
+  auto partial = sample_content(3);
+  // Of other ranks nothing is read.
+  if (comm_rank(kWorld) != 0)
+    for (auto& array : partial.arrays) array.values.fill_(-1);
+  write_checkpoint(dir.file("alone.h5"), partial, kWorld, CheckpointWriter::rank0);
+  auto read = blank_content();
+  read_checkpoint(dir.file("alone.h5"), read, kWorld);
+  EXPECT_TRUE(equal(read, content));
+  EXPECT_EQ(H5File::open(dir.file("alone.h5")).read_text("commit"),
+            H5File::open(dir.file("together.h5")).read_text("commit"));
+}
+
+TEST(CheckpointRanks, OnlyTheShareOfARankIsRead) {
+  const TempDir dir(kWorld);
+  const auto content = sample_content(3);
+  auto shares = blank_content();
+  shares.state = content.state;
+  for (size_t i = 0; i < content.arrays.size(); ++i) {
+    const auto share = [](const FlatArray& array) {
+      return written_share(array.values, CheckpointWriter::collective, kWorld);
+    };
+    share(shares.arrays[i]).copy_(share(content.arrays[i]));
+  }
+  write_checkpoint(dir.file("c.h5"), shares, kWorld);
+  auto read = blank_content();
+  read_checkpoint(dir.file("c.h5"), read, kWorld);
+  EXPECT_TRUE(equal(read, content));
+}
+
 TEST(CheckpointRanks, ReplacesAnOlderFile) {
   const TempDir dir(kWorld);
   for (const int step : {1, 2}) write_checkpoint(dir.file("c.h5"), sample_content(step), kWorld);
@@ -141,6 +174,8 @@ TEST(CheckpointRanks, RefusesWhenNoneIsValid) {
   for (int attempt = 0; attempt < 2; ++attempt)
     EXPECT_THAT(message_of<InputError>([&] { load_newest_checkpoint(dir.path(), read, kWorld); }),
                 AllOf(HasSubstr(dir.path()), HasSubstr("2 damaged")));
+  EXPECT_THAT(load_newest_checkpoint(dir.path(), read, kWorld, NoneValid::start_anew).path,
+              IsEmpty());
 }
 
 TEST(CheckpointRanks, OtherOptionsAreNotDamage) {
@@ -178,6 +213,8 @@ TEST(Checkpoint, ListsByNumberNotByTime) {
   prune_checkpoints(dir.path(), 2);
   EXPECT_THAT(list_checkpoints(dir.path()),
               ElementsAre(EndsWith("-1000000000.h5"), EndsWith("-000000010.h5")));
+  prune_checkpoints(dir.path(), 0, "./checkpoint-000000010.h5");
+  EXPECT_THAT(list_checkpoints(dir.path()), ElementsAre(EndsWith("-000000010.h5")));
 }
 
 TEST(Checkpoint, NumbersAreKeptExactly) {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/json_lines.h"
 
+#include <csignal>
 #include <limits>
 #include <sstream>
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "io/check.h"
 #include "tests/support/temp_dir.h"
@@ -31,6 +33,23 @@ TEST(JsonLines, NamesAFileThatCannotBeOpened) {
   EXPECT_THROW(JsonLines("/proc/no/such.jsonl"), InputError);
 }
 
+TEST(JsonLines, ALineThatDoesNotFitIsWrittenLater) {
+  const galette::testing::TempDir dir;
+  const std::string path = dir.file("a.jsonl");
+  JsonLines file(path);
+  file.append({{"a", 1}});
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit tight{12, before.rlim_max};  // the second line does not fit as a whole
+  setrlimit(RLIMIT_FSIZE, &tight);
+  EXPECT_THROW(file.append({{"b", 2}}), std::runtime_error);
+  setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_EQ(contents(path), "{\"a\":1}\n");
+  file.append({{"c", 3}});
+  EXPECT_EQ(contents(path), "{\"a\":1}\n{\"b\":2}\n{\"c\":3}\n");
+}
+
 TEST(TruncateAfter, DropsRowsPastTheGivenValue) {
   const galette::testing::TempDir dir;
   const std::string path = dir.file("stats.jsonl");
@@ -41,6 +60,23 @@ TEST(TruncateAfter, DropsRowsPastTheGivenValue) {
             "{\"Progress/tick\":{\"mean\":0}}\n{\"Progress/tick\":{\"mean\":1}}\n"
             "{\"Progress/tick\":{\"mean\":2}}\n");
   EXPECT_EQ(truncate_after(path, "/Progress~1tick/mean", 2), 0);
+}
+
+TEST(JsonLines, ALineThatDoesNotFitIsWrittenLater) {
+  const galette::testing::TempDir dir;
+  const std::string path = dir.file("a.jsonl");
+  JsonLines file(path);
+  file.append({{"a", 1}});
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit tight{12, before.rlim_max};  // the second line does not fit as a whole
+  setrlimit(RLIMIT_FSIZE, &tight);
+  EXPECT_THROW(file.append({{"b", 2}}), std::runtime_error);
+  setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_EQ(contents(path), "{\"a\":1}\n");
+  file.append({{"c", 3}});
+  EXPECT_EQ(contents(path), "{\"a\":1}\n{\"b\":2}\n{\"c\":3}\n");
 }
 
 TEST(TruncateAfter, DropsALineThatACrashCutShort) {

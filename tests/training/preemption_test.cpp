@@ -39,6 +39,16 @@ TEST(PreemptionTest, EarlierHandlersComeBack) {
   sigaction(SIGUSR1, &original, nullptr);
 }
 
+TEST(PreemptionTest, AnInnerLifeKnowsWhatCameBefore) {
+  PreemptionSignals outer;
+  raise(SIGUSR1);
+  {
+    PreemptionSignals inner;
+    EXPECT_EQ(inner.signal(), SIGUSR1);
+  }
+  EXPECT_EQ(outer.count(), 1);
+}
+
 TEST(PreemptionTest, EachInstallationStartsWithoutARequest) {
   {
     PreemptionSignals signals;

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "training/checkpoint_saver.h"
+
+#include <chrono>
+#include <filesystem>
+#include <utility>
+
+#include "io/check.h"
+#include "io/together.h"
+#include "parallel/heartbeat.h"
+
+namespace galette {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Tells the watchdog of a write while it lives.
+class WatchedJob {
+ public:
+  WatchedJob(const std::string& name, double limit) {
+    Heartbeat::instance().begin_job(name, limit);
+  }
+  WatchedJob(const WatchedJob&) = delete;
+  WatchedJob& operator=(const WatchedJob&) = delete;
+  ~WatchedJob() { Heartbeat::instance().end_job(); }
+};
+
+}  // namespace
+
+CheckpointSaver::CheckpointSaver(SaverOptions options, MPI_Comm comm)
+    : options_(std::move(options)) {
+  MPI_CHECK(MPI_Comm_dup(comm, &comm_));
+  MPI_CHECK(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN));
+}
+
+CheckpointSaver::~CheckpointSaver() {
+  wait();
+  MPI_Comm_free(&comm_);
+}
+
+bool CheckpointSaver::busy() const {
+  return report_.valid() && report_.wait_for(std::chrono::seconds(0)) != std::future_status::ready;
+}
+
+void CheckpointSaver::wait() const {
+  if (report_.valid()) report_.wait();
+}
+
+void CheckpointSaver::save(int64_t iteration, const io::CheckpointContent& content, SaveMode mode) {
+  TORCH_CHECK(!report_.valid(), "a save was begun before the last one was reported");
+  const Clock::time_point start = Clock::now();
+  const std::string path = options_.folder + "/" + io::checkpoint_name(iteration);
+  if (mode == SaveMode::synchronous) {
+    std::promise<SaveReport> done;
+    done.set_value(write(path, content));
+    report_ = done.get_future();
+  } else {
+    report_ = std::async(std::launch::async,
+                         [this, path, copy = copy_of(content)] { return write(path, copy); });
+  }
+  stall_ = seconds_since(start);
+}
+
+std::optional<SaveReport> CheckpointSaver::take_report() {
+  if (!report_.valid() || busy()) return std::nullopt;
+  SaveReport report = report_.get();
+  report.stall = stall_;
+  return report;
+}
+
+/// Pages of a copy that are never written to take no memory, so a copy costs this rank's share.
+io::CheckpointContent CheckpointSaver::copy_of(const io::CheckpointContent& content) {
+  io::CheckpointContent copy{{}, content.state};
+  copies_.resize(content.arrays.size());
+  for (size_t i = 0; i < content.arrays.size(); ++i) {
+    const auto& [name, values, slices] = content.arrays[i];
+    if (!copies_[i].defined()) copies_[i] = at::empty(values.sizes(), values.dtype());
+    io::written_share(copies_[i], options_.writer, comm_)
+        .copy_(io::written_share(values, options_.writer, comm_));
+    copy.arrays.push_back({name, copies_[i], slices});
+  }
+  return copy;
+}
+
+SaveReport CheckpointSaver::write(const std::string& path,
+                                  const io::CheckpointContent& content) const {
+  const WatchedJob job("writing " + path, options_.deadline);
+  const Clock::time_point start = Clock::now();
+  SaveReport report{path, 0, 0, ""};
+  try {
+    io::write_checkpoint(path, content, comm_, options_.writer);
+    io::on_root(comm_,
+                [&] { io::prune_checkpoints(options_.folder, options_.keep, options_.spared); });
+  } catch (const std::exception& error) {
+    report.error = error.what();
+  }
+  report.seconds = seconds_since(start);
+  return report;
+}
+
+}  // namespace galette
