@@ -6,6 +6,7 @@
 
 #include "kernels/affine_resample_math.h"
 #include "kernels/bias_act_math.h"
+#include "kernels/filtered_lrelu_math.h"
 #include "kernels/multi_tensor_math.h"
 #include "kernels/upfirdn2d_math.h"
 
@@ -34,6 +35,11 @@ void bias_act_gradient_cuda(const BiasActCall&, const void*, const void*, const 
 void bias_act_curvature_cuda(const BiasActCall&, const void*, const void*, const void*, const void*,
                              void*, void*) {
   no_cuda("bias_act");
+}
+
+void filtered_lrelu_cuda(const FilteredLreluCall&, const void*, const void*, const void*,
+                         const void*, uint8_t*, void*, void*) {
+  no_cuda("filtered_lrelu");
 }
 
 void adam_step_cuda(ElementType, void*, const void*, void*, int64_t, const AdamStep&, int64_t*,

@@ -45,6 +45,7 @@ void initialize_entry(ArenaEntry& entry, const SampleRng& rng, uint16_t network)
     const Stream stream{Purpose::init, Phase::none, static_cast<uint32_t>(hash), network};
     at::Tensor values = at::empty(entry.shape, target.options().device(at::kCPU));
     rng.fill_normal(stream, static_cast<uint32_t>(hash >> 32), values);
+    if (entry.init.transform != nullptr) values = entry.init.transform(values);
     target.copy_(values.mul_(entry.init.stddev).add_(entry.init.mean));
   }
 }

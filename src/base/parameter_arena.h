@@ -18,12 +18,16 @@
 
 namespace galette {
 
-/// How a tensor starts: normal(0, stddev) plus mean; stddev 0 gives a constant.
+/// How a tensor starts: normal(0, stddev) plus mean; stddev 0 gives a constant. A transform makes
+/// standard normals into values of another distribution, which then take their place.
 struct Init {
+  using Transform = at::Tensor (*)(const at::Tensor& normals);
   double stddev = 0;
   double mean = 0;
+  Transform transform = nullptr;
   static Init normal(double stddev = 1) { return {stddev, 0}; }
   static Init constant(double value) { return {0, value}; }
+  static Init transformed(Transform transform, double scale) { return {scale, 0, transform}; }
 };
 
 /// One named tensor of an arena; `offset` and `size` are elements of its flat allocation.

@@ -5,6 +5,7 @@
 #include "models/creps.h"
 #include "models/discriminator.h"
 #include "models/stylegan2.h"
+#include "models/stylegan3.h"
 
 namespace galette {
 
@@ -15,6 +16,9 @@ std::unique_ptr<Generator> make_generator(const std::string& class_name, const n
   }
   if (class_name == StyleGan2Generator::kClassName) {
     return std::make_unique<StyleGan2Generator>(StyleGan2Config::from_json(args), options);
+  }
+  if (class_name == StyleGan3Generator::kClassName) {
+    return std::make_unique<StyleGan3Generator>(StyleGan3Config::from_json(args), options);
   }
   throw InputError("network class " + class_name + " is no generator that this version knows");
 }

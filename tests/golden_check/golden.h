@@ -97,7 +97,10 @@ Section loss_phases_section();
 Section optimizer_ema_section();
 Section infinite_sampler_section();
 Section ops_bias_act_section();
+Section ops_filtered_lrelu_section();
 Section ops_upfirdn2d_section();
 Section stylegan2_generator_section();
+Section stylegan3r_generator_section();
+Section stylegan3t_generator_section();
 
 }  // namespace galette::golden

@@ -25,9 +25,18 @@ struct Selection {
 };
 
 std::vector<Section> all_sections() {
-  return {augment_section(),      creps_generator_section(), discriminator_section(),
-          loss_phases_section(),  optimizer_ema_section(),   infinite_sampler_section(),
-          ops_bias_act_section(), ops_upfirdn2d_section(),   stylegan2_generator_section()};
+  return {augment_section(),
+          creps_generator_section(),
+          discriminator_section(),
+          loss_phases_section(),
+          optimizer_ema_section(),
+          infinite_sampler_section(),
+          ops_bias_act_section(),
+          ops_upfirdn2d_section(),
+          ops_filtered_lrelu_section(),
+          stylegan2_generator_section(),
+          stylegan3t_generator_section(),
+          stylegan3r_generator_section()};
 }
 
 void run_case(const Section& section, const io::H5File& file, const std::string& name,
