@@ -63,6 +63,24 @@ SignalPlan plan_signal(const StyleGan3Bands& bands, int64_t resolution, int64_t 
   return s;
 }
 
+/// Factors, taps and padding between the signals of a layer.
+void plan_resampling(const StyleGan3Bands& bands, StyleGan3LayerPlan& l) {
+  const int64_t inner = std::max(l.in.rate, l.out.rate) * (l.to_rgb ? 1 : bands.lrelu_upsampling);
+  const auto taps = [&](int64_t factor) {
+    return factor > 1 && !l.to_rgb ? bands.filter_size * factor : 1;
+  };
+  l.up = inner / l.in.rate;
+  l.down = inner / l.out.rate;
+  l.up_taps = taps(l.up);
+  l.down_taps = taps(l.down);
+  // What makes the result of the wanted size, with the input in the middle of its pixels (appendix
+  // C.3).
+  const int64_t total = (l.out.size - 1) * l.down + 1 - (l.in.size + l.kernel - 1) * l.up +
+                        l.up_taps + l.down_taps - 2;
+  const int64_t before = floor_div(total + l.up, 2);
+  l.padding = {before, total - before};
+}
+
 }  // namespace
 
 at::Tensor design_lowpass(int64_t taps, double cutoff, double width, double rate, bool radial) {
@@ -114,21 +132,8 @@ std::vector<StyleGan3LayerPlan> plan_stylegan3_layers(const StyleGan3Bands& band
     l.critical = i >= bands.num_layers - bands.num_critical;
     l.to_rgb = i == bands.num_layers;
     l.kernel = l.to_rgb ? 1 : conv_kernel;
-    const int64_t inner = std::max(l.in.rate, l.out.rate) * (l.to_rgb ? 1 : bands.lrelu_upsampling);
-    l.up = inner / l.in.rate;
-    l.down = inner / l.out.rate;
-    const auto taps = [&](int64_t factor) {
-      return factor > 1 && !l.to_rgb ? bands.filter_size * factor : 1;
-    };
-    l.up_taps = taps(l.up);
-    l.down_taps = taps(l.down);
     l.radial = radial_filters && !l.critical;
-    // What makes the result of the wanted size, with the input in the middle of its pixels
-    // (appendix C.3).
-    const int64_t total = (l.out.size - 1) * l.down + 1 - (l.in.size + l.kernel - 1) * l.up +
-                          l.up_taps + l.down_taps - 2;
-    const int64_t before = floor_div(total + l.up, 2);
-    l.padding = {before, total - before};
+    plan_resampling(bands, l);
     layers.push_back(l);
   }
   return layers;
