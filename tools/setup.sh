@@ -4,11 +4,13 @@
 #
 #   GALETTE_CUDA=OFF tools/setup.sh    builds without CUDA (default: AUTO)
 #   GALETTE_PRESET=debug               another preset of CMakePresets.json (default: release)
+#   tools/setup.sh --slurm             also installs Slurm, whose daemons only the tests start
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 preset=${GALETTE_PRESET:-release}
 cuda=${GALETTE_CUDA:-AUTO}
+slurm=${1:-}
 venv=.deps/venv
 
 say() { printf '\n== %s\n' "$*"; }
@@ -24,6 +26,7 @@ install_packages() {
     pkg-config procps python3 python3-venv zlib1g-dev)
   # Data of some tests, which are skipped without it; not every mirror has it.
   local data=dataset-fashion-mnist
+  if [ "$slurm" = --slurm ]; then packages+=(munge slurm-wlm); fi
   local missing=() package
   for package in "${packages[@]}"; do
     is_installed "$package" || missing+=("$package")

@@ -9,7 +9,8 @@
 #                                then `export SLURM_CONF=DIR/slurm.conf` for sbatch and the like.
 #                                When process PID ends, however that be, the cluster is stopped
 #   cluster.sh kill-node DIR N   ends a node's slurmd and every task on it, as a loss of power does
-#   cluster.sh start-node DIR N  starts it again
+#   cluster.sh end-slurmd DIR N  ends only slurmd; the node's tasks go on
+#   cluster.sh start-node DIR N  starts slurmd again
 #   cluster.sh stop DIR          ends everything that was started; may be called twice
 #
 # Partition `low` may be preempted by `high`: its jobs get SIGTERM, then GraceTime, then requeueing.
@@ -116,8 +117,10 @@ start_munge() {
     --log-file="$dir/munged.log" --seed-file="$dir/munge.seed" --num-threads=2
 }
 
+# Sockets and folders of steps that died with the node would keep steps of the same number from starting.
 start_node() {
   local dir=$1 node=$2
+  [ -n "$(managers_of "$dir/$node")" ] || rm -rf "$dir/$node"/{tmp,stepd.,pmix.,"${node}_"}*
   mkdir -p "$dir/$node/tmp"
   slurmd -N "$node" -f "$dir/slurm.conf"
 }
@@ -149,7 +152,6 @@ kill_node() {
   kill -KILL $processes 2>/dev/null || true
 }
 
-# Waits until slurmd's peers are there: both nodes idle.
 wait_for_nodes() {
   local dir=$1 tenths
   for ((tenths = 0; tenths < 300; ++tenths)); do
@@ -208,6 +210,7 @@ case $command-$# in
   start-3) start "$folder" "$3" ;;
   stop-2) stop "$folder" ;;
   kill-node-3) kill_node "$folder" "$3" ;;
+  end-slurmd-3) end_daemon "$folder/$3/slurmd.pid" ;;
   start-node-3) start_node "$folder" "$3" ;;
   *) die "usage: see the head of this file" ;;
 esac
