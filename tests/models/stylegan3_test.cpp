@@ -131,9 +131,10 @@ TEST(StyleGan3Filters, PassTheBandAndStopAboveIt) {
     for (const auto& [filter, signal] :
          {std::pair{l.up_filter(), l.in}, std::pair{l.down_filter(), l.out}}) {
       EXPECT_NEAR(response(filter, 0, rate), 1, 1e-6);
-      // Six taps per factor leave some ripple; a cutoff is where half of the amplitude is left.
-      EXPECT_NEAR(response(filter, signal.cutoff, rate), 0.5, 0.06) << l.name;
-      EXPECT_LT(response(filter, signal.cutoff + 1.3 * signal.half_width, rate), 0.05) << l.name;
+      // Six taps per factor give a wide transition, in whose midst the cutoff lies.
+      EXPECT_GT(response(filter, signal.cutoff / 2, rate), 0.8) << l.name;
+      EXPECT_NEAR(response(filter, signal.cutoff, rate), 0.6, 0.2) << l.name;
+      EXPECT_LT(response(filter, signal.cutoff + signal.half_width, rate), 0.01) << l.name;
     }
     const at::Tensor radial = l.down_filter();
     EXPECT_TRUE(at::allclose(radial, radial.t()));
@@ -157,21 +158,22 @@ TEST(StyleGan3, IsRebuiltFromItsArguments) {
 }
 
 TEST(StyleGan3, StartsFromItsDistributions) {
-  StyleGan3Config config = small(false);
-  config.channel_max = 4096;
-  config.channel_base = 1 << 13;  // 2048 waves
+  StyleGan3Config config = small(true);
+  config.channel_max = 512;
+  config.channel_base = 2048;  // 512 waves
   StyleGan3Generator g(config, at::kFloat);
   g.arena().initialize(SampleRng(7), 1);
   const at::Tensor freqs = g.arena().find("synthesis.input.freqs");
   const at::Tensor radius = freqs.square().sum({1}).sqrt();
   EXPECT_LE(radius.max().item<double>(), 2);
   // |g|^2 / 2 is exponential, so the square of the radius is uniform: mean 1/2 of the bandwidth's
-  // square, 2048 draws err by sqrt(1/12/2048) = 0.6 % of that square.
-  EXPECT_NEAR((radius / 2).square().mean().item<double>(), 0.5, 0.025);
-  EXPECT_NEAR(freqs.mean().item<double>(), 0, 0.1);
+  // square, 512 draws err by sqrt(1/12/512) = 1.3 % of that square. Four times the expected errors
+  // are allowed here and below.
+  EXPECT_NEAR((radius / 2).square().mean().item<double>(), 0.5, 0.05);
+  EXPECT_NEAR(freqs.mean().item<double>(), 0, 0.13);
   const at::Tensor phases = g.arena().find("synthesis.input.phases");
   EXPECT_LE(phases.abs().max().item<double>(), 0.5);
-  EXPECT_NEAR(phases.square().mean().item<double>(), 1.0 / 12, 0.01);
+  EXPECT_NEAR(phases.square().mean().item<double>(), 1.0 / 12, 0.014);
   EXPECT_TRUE(
       at::equal(g.arena().find("synthesis.input.affine.bias"), at::tensor({1.f, 0.f, 0.f, 0.f})));
   EXPECT_EQ(g.arena().find("synthesis.input.affine.weight").abs().max().item<double>(), 0);
