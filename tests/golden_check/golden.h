@@ -44,7 +44,13 @@ class Case {
   at::ScalarType type() const { return type_; }
   at::TensorOptions options() const { return at::TensorOptions().dtype(type_); }
   /// 1e-4 of the largest magnitude in float32, 1e-9 in float64.
-  double tolerance() const { return type_ == at::kFloat ? 1e-4 : 1e-9; }
+  double tolerance() const { return type_ == at::kFloat ? 1e-4 : exact_tolerance_; }
+  /// The same case with another tolerance in float64.
+  Case with_exact_tolerance(double tolerance) const {
+    Case copy = *this;
+    copy.exact_tolerance_ = tolerance;
+    return copy;
+  }
 
   bool has(const std::string& path) const { return file_.exists(name_ + "/" + path); }
   /// The stored tensor `<case>/<path>` as it is (integers, say).
@@ -75,6 +81,7 @@ class Case {
   std::string name_;
   at::ScalarType type_;
   Report& report_;
+  double exact_tolerance_ = 1e-9;
 };
 
 /// What one kind of file tests.

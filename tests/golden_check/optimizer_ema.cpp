@@ -5,12 +5,10 @@
 #include <fmt/format.h>
 
 #include "kernels/multi_tensor.h"
-#include "models/creps.h"
 #include "models/discriminator.h"
-#include "networks.h"
+#include "recorded_pass.h"
 #include "training/adam.h"
 #include "training/ema.h"
-#include "training/losses.h"
 
 namespace galette::golden {
 namespace {
@@ -20,15 +18,17 @@ class Run {
   explicit Run(const Case& c)
       : c_(c),
         config_(c.config()),
-        g_(CrepsConfig::from_json(config_["G_kwargs"]), c.options()),
-        g_ema_(CrepsConfig::from_json(config_["G_kwargs"]), c.options()),
+        g_owner_(make_recorded_generator(c.name(), config_["G_kwargs"], c.options())),
+        g_ema_owner_(make_recorded_generator(c.name(), config_["G_kwargs"], c.options())),
+        g_(*g_owner_),
+        g_ema_(*g_ema_owner_),
         d_(DiscriminatorConfig::from_json(config_["D_kwargs"]), c.options()),
         group_(DiscriminatorConfig::from_json(config_["D_kwargs"]).mbstd_group_size) {
     load_state(c, "G/state", g_);
     load_state(c, "D/state", d_);
     load_state(c, "G_ema/state", g_ema_);
-    g_adam_.emplace(g_.arena(), AdamConfig::lazy(config_["G_lr"], config_["G_reg_interval"]));
-    d_adam_.emplace(d_.arena(), AdamConfig::lazy(config_["D_lr"], config_["D_reg_interval"]));
+    g_adam_.emplace(g_.arena(), AdamConfig::lazy(config_["G_lr"], interval("G_reg_interval")));
+    d_adam_.emplace(d_.arena(), AdamConfig::lazy(config_["D_lr"], interval("D_reg_interval")));
     images_ = config_["start_nimg"];
   }
 
@@ -69,20 +69,32 @@ class Run {
   std::string at(const std::string& path) const {
     return fmt::format("iter{}/{}", iteration_, path);
   }
+  /// One micro-batch, in the order in which minibatch groups are consecutive.
+  struct Round {
+    std::string name;
+    at::Tensor order, back, z, gen_c, real, real_c;
+  };
+
+  int64_t interval(const char* name) const {
+    return config_[name].is_null() ? 1 : config_[name].get<int64_t>();
+  }
+  double loss(const char* name) const { return config_["loss_kwargs"].value(name, 0.0); }
+  RecordedDraws draws(const Round& r) const { return {c_, at("draws/" + r.name)}; }
   int64_t batch() const { return config_["batch_size"]; }
   int64_t micro() const { return config_["batch_gpu"]; }
 
   void iterate() {
     for (const std::string phase : {"Gmain", "Greg", "Dmain", "Dreg"}) {
-      const int64_t interval = phase == "Greg"   ? config_["G_reg_interval"].get<int64_t>()
-                               : phase == "Dreg" ? config_["D_reg_interval"].get<int64_t>()
-                                                 : 1;
-      if (iteration_ % interval != 0) continue;
+      if (phase == "Greg" && config_["G_reg_interval"].is_null()) continue;
+      const int64_t every = phase == "Greg"   ? interval("G_reg_interval")
+                            : phase == "Dreg" ? interval("D_reg_interval")
+                                              : 1;
+      if (iteration_ % every != 0) continue;
       if (exact_ != nullptr) {
         take_state(*exact_);
-        exact_->run_phase(phase, static_cast<double>(interval));
+        exact_->run_phase(phase, static_cast<double>(every));
       }
-      run_phase(phase, static_cast<double>(interval));
+      run_phase(phase, static_cast<double>(every));
     }
     finish_iteration();
     if (exact_ != nullptr) exact_->finish_iteration();
@@ -120,12 +132,6 @@ class Run {
   /// the gradient by that element's share: in networks as small as these, up to a thousandth.
   double norm_tolerance() const { return c_.type() == at::kFloat ? 2e-3 : c_.tolerance(); }
 
-  /// One micro-batch, in the order in which minibatch groups are consecutive.
-  struct Round {
-    std::string name;
-    at::Tensor order, back, z, gen_c, real, real_c;
-  };
-
   Round make_round(const std::string& phase, int64_t round) const {
     const auto rows = [&](const std::string& name) {
       return c_.raw(at("in/" + name)).narrow(0, round * micro(), micro());
@@ -145,41 +151,57 @@ class Run {
     c_.compare(at("out/" + r.name + "/" + name), value.index_select(0, r.back));
   }
 
-  void move_average(const at::Tensor& z, const at::Tensor& c) {
+  void move_average(const at::Tensor& w) {
     const at::NoGradGuard no_grad;
-    g_.w_avg().copy_(at::lerp(g_.map(z, c).mean({0}), g_.w_avg(), 0.998));
+    g_.w_avg().copy_(at::lerp(w.detach().mean({0}), g_.w_avg(), 0.998));
   }
 
   void g_main(const Round& r, double gain) {
-    const AdversarialLoss loss =
-        generator_loss(g_, d_, r.z.index_select(0, r.order), r.gen_c.index_select(0, r.order));
-    move_average(r.z, r.gen_c);
-    compare_samples(r, "Loss.G.loss", loss.loss);
-    compare_samples(r, "Loss.scores.fake", loss.logits);
-    torch::autograd::backward({loss.loss.mean() * gain}, {});
+    RecordedDraws recorded = draws(r);
+    const at::Tensor c = r.gen_c.index_select(0, r.order);
+    const RecordedPass pass = begin_pass(g_, recorded, r.z.index_select(0, r.order), c, r.order,
+                                         loss("style_mixing_prob"));
+    const AdversarialLoss l = generator_loss(Critic(d_), g_.synthesize(pass.ws, pass.synthesis), c);
+    if (moves_average_in_g_phase(c_.name())) move_average(pass.w);
+    compare_samples(r, "Loss.G.loss", l.loss);
+    compare_samples(r, "Loss.scores.fake", l.logits);
+    torch::autograd::backward({l.loss.mean() * gain}, {});
   }
 
   void g_reg(const Round& r, double gain) {
     const int64_t half = micro() / 2;
-    const at::Tensor z = r.z.narrow(0, 0, half), c = r.gen_c.narrow(0, 0, half);
-    const std::string draws = at("draws/" + r.name);
-    const at::Tensor lengths =
-        path_lengths(g_, z, c, c_.get(draws + "/" + c_.list(draws).back()), true);
-    move_average(z, c);
+    RecordedDraws recorded = draws(r);
+    const RecordedPass pass =
+        begin_pass(g_, recorded, r.z.narrow(0, 0, half), r.gen_c.narrow(0, 0, half),
+                   at::arange(half, at::kLong), loss("style_mixing_prob"));
+    const std::string group = at("draws/" + r.name);
+    const at::Tensor lengths = path_lengths(
+        g_, pass.ws, c_.get(group + "/" + c_.list(group).back()), pass.synthesis, true);
+    if (moves_average_in_g_phase(c_.name())) move_average(pass.w);
     path_mean_.update(lengths.detach().to(at::kDouble).sum().item<double>(),
                       static_cast<double>(half));
     const double weight = config_["loss_kwargs"]["pl_weight"];
     c_.compare(at("out/" + r.name + "/Loss.G.reg"), path_mean_.penalty(lengths) * weight);
-    const at::Tensor loss = (path_mean_.gradient_factors(lengths) * lengths).sum();
-    torch::autograd::backward({loss * (2 * weight / static_cast<double>(half) * gain)}, {});
+    const at::Tensor l = (path_mean_.gradient_factors(lengths) * lengths).sum();
+    torch::autograd::backward({l * (2 * weight / static_cast<double>(half) * gain)}, {});
   }
 
   void d_main(const Round& r, double gain) {
-    const at::Tensor z = r.z.index_select(0, r.order), c = r.gen_c.index_select(0, r.order);
-    const at::Tensor images = g_.synthesize(g_.broadcast(g_.map(z, c)));
-    const AdversarialLoss fake = discriminator_fake_loss(d_, images, c);
+    RecordedDraws recorded = draws(r);
+    const at::Tensor c = r.gen_c.index_select(0, r.order);
+    RecordedPass pass = begin_pass(g_, recorded, r.z.index_select(0, r.order), c, r.order,
+                                   loss("style_mixing_prob"));
+    InputMagnitudes magnitudes =
+        immediate_magnitudes(g_, config_["G_kwargs"].value("magnitude_ema_beta", 1.0));
+    pass.synthesis.magnitudes = &magnitudes;
+    const at::Tensor images = g_.synthesize(pass.ws, pass.synthesis);
+    if (!moves_average_in_g_phase(c_.name())) move_average(pass.w);
+    for (const auto& [name, value] : moved_magnitudes(g_, magnitudes)) {
+      g_.arena().find(name).copy_(value);
+    }
+    const AdversarialLoss fake = discriminator_fake_loss(Critic(d_), images, c);
     torch::autograd::backward({fake.loss.mean() * gain}, {});
-    const AdversarialLoss real = discriminator_real_loss(d_, r.real, r.real_c);
+    const AdversarialLoss real = discriminator_real_loss(Critic(d_), r.real, r.real_c);
     torch::autograd::backward({real.loss.mean() * gain}, {});
     compare_samples(r, "Loss.scores.fake", fake.logits);
     compare_samples(r, "Loss.scores.real", real.logits);
@@ -187,11 +209,11 @@ class Run {
   }
 
   void d_reg(const Round& r, double gain) {
-    const R1Penalty r1 = r1_penalty(d_, r.real, r.real_c);
-    const at::Tensor loss = r1.penalty * (config_["loss_kwargs"]["r1_gamma"].get<double>() / 2);
+    const R1Penalty r1 = r1_penalty(Critic(d_), r.real, r.real_c);
+    const at::Tensor l = r1.penalty * (loss("r1_gamma") / 2);
     compare_samples(r, "Loss.scores.real", r1.logits);
-    compare_samples(r, "Loss.D.reg", loss);
-    torch::autograd::backward({loss.mean() * gain}, {});
+    compare_samples(r, "Loss.D.reg", l);
+    torch::autograd::backward({l.mean() * gain}, {});
   }
 
   void compare_network(const std::string& path, const Network& network) const {
@@ -225,8 +247,9 @@ class Run {
   const Case& c_;
   Run* exact_ = nullptr;
   nlohmann::json config_;
-  CrepsGenerator g_, g_ema_;
-  ResidualDiscriminator d_;
+  std::unique_ptr<Generator> g_owner_, g_ema_owner_;
+  Generator &g_, &g_ema_;
+  StyleGan2Discriminator d_;
   int64_t group_;
   std::optional<Adam> g_adam_, d_adam_;
   PathLengthMean path_mean_;
@@ -247,7 +270,6 @@ bool run(const Case& c) {
     check_sanitising(c);
     return true;
   }
-  if (!c.name().starts_with("creps")) return false;
   if (c.type() == at::kDouble) {
     Run(c).run(nullptr);
     return true;
