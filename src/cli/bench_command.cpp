@@ -5,11 +5,8 @@
 //   sec/kimg = 1000 / batch * (sum over phases of seconds / interval + seconds of the average)
 #include "cli/bench_command.h"
 
-#include <algorithm>
 #include <bit>
-#include <chrono>
 #include <cstdio>
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -18,11 +15,14 @@
 #include "base/exit_code.h"
 #include "base/log.h"
 #include "base/memory_use.h"
+#include "cli/bench_checkpoint.h"
+#include "cli/bench_timing.h"
 #include "io/check.h"
 #include "parallel/mpi_communicator.h"
 #include "parallel/mpi_session.h"
 #include "parallel/threads.h"
 #include "training/ema.h"
+#include "training/phases.h"
 #include "training/train_networks.h"
 
 namespace galette {
@@ -35,7 +35,6 @@ constexpr double kBytesPerGb = 1e9;
 struct BenchOptions {
   TrainOptions train;
   int64_t resolution = 0;
-  std::optional<double> gamma;
   int64_t repeat = 5;
   bool json = false;
 };
@@ -43,8 +42,11 @@ struct BenchOptions {
 OptionTable bench_option_table(BenchOptions& o) {
   const Defines nothing = Defines::nothing;
   OptionTable table;
-  table.add("cfg", nothing, o.train.cfg, "configuration", {"creps"}).required();
-  table.add("resolution", nothing, o.resolution, "height and width of the images", {8, 8192})
+  table
+      .add("cfg", nothing, o.train.cfg, "configuration",
+           {"creps", "stylegan2", "stylegan3-t", "stylegan3-r"})
+      .required();
+  table.add("resolution", nothing, o.resolution, "height and width of the images", {4, 8192})
       .required();
   table.add("cbase", nothing, o.train.cbase, "channel base", {1});
   table.add("cmax", nothing, o.train.cmax, "channel maximum", {1});
@@ -52,15 +54,27 @@ OptionTable bench_option_table(BenchOptions& o) {
   table.add("batch-gpu", nothing, o.train.batch_gpu, "samples that a rank holds at a time", {1})
       .default_text("batch / ranks");
   table.add("mbstd-group", nothing, o.train.mbstd_group, "samples of a minibatch-std group", {1});
-  table.add("gamma", nothing, o.gamma, "R1 weight", {0})
-      .default_text("0.0002 resolution^2 / batch");
+  table.add_or_auto("gamma", nothing, o.train.gamma, "R1 weight", {0}).default_text("auto");
+  table.add("map-depth", nothing, o.train.map_depth, "layers of the mapping network", {1, 64})
+      .default_text("8; stylegan3: 2");
+  table.add("aug", nothing, o.train.aug, "augmentation", {"noaug", "fixed"});
+  table.add("p", nothing, o.train.p, "probability of each transform with --aug=fixed", {0, 1});
+  table.add("precision", nothing, o.train.precision, "arithmetic of the large layers",
+            {"auto", "fp32", "bf16", "fp64"});
   table.add("repeat", nothing, o.repeat, "timed runs of each phase", {1, 1000});
   table.add_flag("json", o.json, "print one JSON object");
   return table;
 }
 
-struct BenchCommand {
+/// A step is measured without augmentation unless one is asked for.
+BenchOptions initial_options() {
   BenchOptions options;
+  options.train.aug = "noaug";
+  return options;
+}
+
+struct BenchCommand {
+  BenchOptions options = initial_options();
   OptionTable table = bench_option_table(options);
 };
 
@@ -70,21 +84,6 @@ struct Timing {
   double seconds = 0;  ///< median
 };
 
-/// Median over `repeat` runs of the seconds that the slowest rank takes. Collective.
-double median_seconds(const std::function<void()>& run, int64_t repeat, Communicator& comm) {
-  run();
-  std::vector<double> seconds;
-  for (int64_t i = 0; i < repeat; ++i) {
-    comm.barrier();
-    const auto start = std::chrono::steady_clock::now();
-    run();
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    seconds.push_back(comm.max(elapsed.count()));
-  }
-  std::sort(seconds.begin(), seconds.end());
-  return (seconds[(seconds.size() - 1) / 2] + seconds[seconds.size() / 2]) / 2;
-}
-
 RealBatch random_images(const TrainOptions& o, int64_t resolution) {
   const int64_t local = o.batch / *o.gpus;
   return {at::randint(256, {local, kChannels, resolution, resolution}, at::kByte),
@@ -93,7 +92,8 @@ RealBatch random_images(const TrainOptions& o, int64_t resolution) {
 
 std::vector<Timing> time_phases(const BenchOptions& o, Communicator& comm) {
   const TrainOptions& train = o.train;
-  TrainState state = make_train_state(train, o.resolution, kChannels, 0);
+  const ImageShape shape{o.resolution, kChannels, 0};
+  TrainState state = make_train_state(train, shape);
   const Draws draws(SampleRng(kSeed), tensor_options(train));
   const LossConfig losses = loss_config(train);
   const auto no_labels = [](Phase, int64_t, const std::vector<int64_t>& samples) {
@@ -101,11 +101,15 @@ std::vector<Timing> time_phases(const BenchOptions& o, Communicator& comm) {
   };
   Statistics statistics;
   const BatchPlan plan{train.batch, comm.size(), comm.rank(), *train.batch_gpu};
-  PhaseRunner runner(state, losses, plan, comm, draws, no_labels, statistics);
+  const std::optional<AugmentPipe> pipe = make_augment_pipe(train, shape);
+  PhaseRunner runner(state, losses, plan, comm,
+                     PhaseInputs(state, losses, draws, no_labels, pipe ? &*pipe : nullptr),
+                     statistics);
   const RealBatch reals = random_images(train, o.resolution);
 
   std::vector<Timing> timings;
   for (const Phase phase : kPhases) {
+    if (!losses.due(phase, 0)) continue;
     const auto run = [&] { runner.run(phase, reals); };
     timings.push_back(
         {phase_name(phase), losses.interval(phase), median_seconds(run, o.repeat, comm)});
@@ -126,8 +130,6 @@ void resolve(BenchOptions& o, int ranks) {
   if (!std::has_single_bit(static_cast<uint64_t>(o.resolution))) {
     throw InputError(fmt::format("--resolution={}: give a power of two", o.resolution));
   }
-  const auto size = static_cast<double>(o.resolution);
-  o.train.gamma = o.gamma.value_or(0.0002 * size * size / static_cast<double>(o.train.batch));
   o.train.seed = kSeed;
   DatasetFacts images;
   images.num_images = o.train.batch;
@@ -148,7 +150,10 @@ nlohmann::ordered_json report(const BenchOptions& o, const std::vector<Timing>& 
           {"cmax", o.train.cmax},
           {"batch", o.train.batch},
           {"batch_gpu", *o.train.batch_gpu},
-          {"gamma", o.train.gamma},
+          {"gamma", *o.train.gamma},
+          {"aug", o.train.aug},
+          {"p", o.train.aug == "fixed" ? o.train.p : 0},
+          {"precision", o.train.precision},
           {"ranks", *o.train.gpus},
           {"threads_per_rank", at::get_num_threads()},
           {"repeat", o.repeat},
@@ -199,6 +204,7 @@ void add_bench_command(CLI::App& app, Action& action) {
   auto command = std::make_shared<BenchCommand>();
   command->table.add_to(*step);
   step->callback([command, &action] { action = [command] { return bench_step(*command); }; });
+  add_bench_checkpoint(*bench, action);
 }
 
 }  // namespace galette

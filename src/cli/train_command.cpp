@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/train_command.h"
 
+#include <chrono>
 #include <memory>
 #include <optional>
+
+#include <fmt/ranges.h>
 
 #include "base/exit_code.h"
 #include "base/log.h"
@@ -11,8 +14,13 @@
 #include "parallel/mpi_communicator.h"
 #include "parallel/mpi_session.h"
 #include "parallel/threads.h"
+#include "parallel/watchdog.h"
+#include "training/memory_estimate.h"
 #include "training/preemption.h"
+#include "training/restart_record.h"
 #include "training/run_directory.h"
+#include "training/run_lock.h"
+#include "training/run_log.h"
 #include "training/train_options.h"
 #include "training/trainer.h"
 
@@ -20,6 +28,8 @@ namespace galette {
 namespace {
 
 constexpr double kGiB = 1 << 30;
+/// Reading a large dataset or waiting for a lock may take any time; silent ranks are found anyhow.
+constexpr double kNoLimit = -1;
 
 struct TrainCommand {
   TrainOptions options;
@@ -44,6 +54,20 @@ DatasetFacts facts_of(const io::DatasetInfo& info) {
           info.channels, info.label_dim,  info.fingerprint};
 }
 
+/// What the user should know of options and data that are not made use of.
+void log_notices(const TrainCommand& command, const DatasetFacts& facts) {
+  for (const std::string& text : unused_options(command.options, command.table)) {
+    log::warning("{}", text);
+  }
+  if (!command.options.cond && facts.label_dim > 0) {
+    log::info("{} has labels; give --cond=true to train with them.", command.options.data);
+  }
+  if (!command.options.metrics.empty()) {
+    log::warning("--metrics={}: this version computes no metrics in training; it goes on without",
+                 fmt::format("{}", fmt::join(command.options.metrics, ",")));
+  }
+}
+
 void log_summary(const TrainCommand& command, const io::Dataset& data, const std::string& place,
                  const std::string& threads) {
   const TrainOptions& o = command.options;
@@ -60,24 +84,51 @@ void log_summary(const TrainCommand& command, const io::Dataset& data, const std
   log::info("Labels:              {}", data.label_dim());
 }
 
-int train(TrainCommand& command) {
+/// What of the surroundings the ranks share before there is a run directory.
+struct TrainProcess {
+  MpiCommunicator& comm;
+  const PreemptionSignals& signals;
+  Watchdog& watchdog;
+  std::chrono::system_clock::time_point start;
+};
+
+int train_watched(TrainCommand& command, const TrainProcess& process) {
   TrainOptions& options = command.options;
-  MpiCommunicator comm(MPI_COMM_WORLD);
-  const PreemptionSignals signals;
+  MpiCommunicator& comm = process.comm;
+  std::optional<WatchedSection> section(std::in_place, "start-up", kNoLimit);
   require_complete_world(comm.size());
   check_options(options, comm.size());
   const io::Dataset data = open_dataset(options, comm.handle());
   const DatasetFacts facts = facts_of(data.info());
   resolve_options(options, comm.size(), facts);
   const std::string threads = divide_threads(comm.handle());
+  log_notices(command, facts);
   if (options.dry_run) {
     log_summary(command, data, "none (dry run)", threads);
+    log_sizes(options, {facts.resolution, facts.channels, data.label_dim()});
     return kExitDone;
   }
   const RunDirectory run = RunDirectory::prepare(options, command.table, facts, comm.handle());
-  log::append_to(run.file("log.txt"));
+  std::optional<RunLock> lock;
+  io::on_root(comm.handle(),
+              [&] { lock.emplace(run.path(), RestartRecord(run.path()).generation() + 1); });
+  RunLog run_log(run.path());
   log_summary(command, data, run.path(), threads);
-  return Trainer(options, data, run, comm, signals).run();
+  section.reset();
+  return Trainer({options, run, comm, process.signals, process.watchdog, run_log, process.start},
+                 data)
+      .run();
+}
+
+int train(TrainCommand& command) {
+  const auto start = std::chrono::system_clock::now();
+  command.table.finish("config");
+  const PreemptionSignals signals;
+  MpiCommunicator comm(MPI_COMM_WORLD);
+  Watchdog watchdog(comm.handle(), command.options.watchdog);
+  const int code = train_watched(command, {comm, signals, watchdog, start});
+  watchdog.stop();
+  return code;
 }
 
 }  // namespace
@@ -85,7 +136,8 @@ int train(TrainCommand& command) {
 void add_train_command(CLI::App& app, Action& action) {
   CLI::App* sub = app.add_subcommand("train", "Trains a generator, or goes on with a run");
   auto command = std::make_shared<TrainCommand>();
-  command->table.add_to(*sub);
+  command->table.add_to(*sub, Sources::environment_and_file);
+  sub->footer(kExitCodesText);
   sub->callback([command, &action] { action = [command] { return train(*command); }; });
 }
 

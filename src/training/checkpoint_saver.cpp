@@ -93,6 +93,7 @@ SaveReport CheckpointSaver::write(const std::string& path,
   SaveReport report{path, 0, 0, ""};
   try {
     io::write_checkpoint(path, content, comm_, options_.writer);
+    options_.on_saved();
     io::on_root(comm_,
                 [&] { io::prune_checkpoints(options_.folder, options_.keep, options_.spared); });
   } catch (const std::exception& error) {

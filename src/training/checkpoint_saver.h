@@ -6,6 +6,7 @@
 // HDF5 is not thread-safe: wait() before any other use of it.
 #pragma once
 
+#include <functional>
 #include <future>
 #include <optional>
 #include <string>
@@ -21,6 +22,7 @@ struct SaverOptions {
   io::CheckpointWriter writer = io::CheckpointWriter::collective;
   double deadline = 600;  ///< seconds of a write after which the watchdog ends the run
   std::string spared;     ///< a checkpoint that is never removed: the one just loaded
+  std::function<void()> on_saved = [] {};  ///< called by the thread that wrote, on all ranks
 };
 
 /// Whether training goes on while a checkpoint is written, or waits, without a copy.

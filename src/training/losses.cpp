@@ -5,40 +5,43 @@
 
 namespace galette {
 
-AdversarialLoss generator_loss(const Generator& g, const Discriminator& d, const at::Tensor& z,
+AdversarialLoss generator_loss(const Critic& critic, const at::Tensor& images,
                                const at::Tensor& c) {
-  const at::Tensor images = g.synthesize(g.broadcast(g.map(z, c)));
-  return discriminator_real_loss(d, images, c);
+  return discriminator_real_loss(critic, images, c);
 }
 
-AdversarialLoss discriminator_fake_loss(const Discriminator& d, const at::Tensor& images,
+AdversarialLoss discriminator_fake_loss(const Critic& critic, const at::Tensor& images,
                                         const at::Tensor& c) {
-  const at::Tensor logits = d.logits(images, c);
+  const at::Tensor logits = critic.logits(images, c);
   return {logits, at::softplus(logits)};
 }
 
-AdversarialLoss discriminator_real_loss(const Discriminator& d, const at::Tensor& images,
+AdversarialLoss discriminator_real_loss(const Critic& critic, const at::Tensor& images,
                                         const at::Tensor& c) {
-  const at::Tensor logits = d.logits(images, c);
+  const at::Tensor logits = critic.logits(images, c);
   return {logits, at::softplus(-logits)};
 }
 
-R1Penalty r1_penalty(const Discriminator& d, const at::Tensor& images, const at::Tensor& c) {
+R1Penalty r1_penalty(const Critic& critic, const at::Tensor& images, const at::Tensor& c) {
   const at::Tensor x = images.detach().requires_grad_(true);
-  const at::Tensor logits = d.logits(x, c);
+  const at::Tensor logits = critic.logits(x, c);
   const at::Tensor gradient = torch::autograd::grad({logits.sum()}, {x}, {}, /*retain_graph=*/true,
                                                     /*create_graph=*/true)[0];
   return {logits, gradient, gradient.square().sum({1, 2, 3})};
 }
 
-at::Tensor path_lengths(const Generator& g, const at::Tensor& z, const at::Tensor& c,
-                        const at::Tensor& noise, bool differentiable) {
-  at::Tensor ws = g.broadcast(g.map(z, c));
+at::Tensor mix_styles(const at::Tensor& ws, const at::Tensor& second, const at::Tensor& cuts) {
+  const at::Tensor layer = at::arange(ws.size(1), cuts.options()).unsqueeze(0);
+  return at::where((layer >= cuts.unsqueeze(1)).unsqueeze(2), second, ws);
+}
+
+at::Tensor path_lengths(const Generator& g, const at::Tensor& ws, const at::Tensor& noise,
+                        const SynthesisOptions& options, bool differentiable) {
   // Without a second derivative the mapping network need not be recorded.
-  if (!differentiable) ws = ws.detach().requires_grad_(true);
-  const at::Tensor images = g.synthesize(ws);
+  const at::Tensor latents = differentiable ? ws : ws.detach().requires_grad_(true);
+  const at::Tensor images = g.synthesize(latents, options);
   const double size = std::sqrt(static_cast<double>(images.size(2) * images.size(3)));
-  const at::Tensor gradient = torch::autograd::grad({(images * noise).sum() / size}, {ws}, {},
+  const at::Tensor gradient = torch::autograd::grad({(images * noise).sum() / size}, {latents}, {},
                                                     differentiable, differentiable)[0];
   return gradient.square().sum(2).mean(1).sqrt();
 }

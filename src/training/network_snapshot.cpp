@@ -8,11 +8,15 @@
 
 #include "base/log.h"
 #include "io/check.h"
-#include "io/network_file.h"
+#include "io/network_exchange.h"
 #include "io/together.h"
 
 namespace galette {
 namespace {
+
+std::string shape_text(at::IntArrayRef sizes) {
+  return sizes.empty() ? "a number" : fmt::format("{}", fmt::join(sizes, "x"));
+}
 
 io::NetworkRecord record_of(const Network& network) {
   io::NetworkRecord record{network.class_name(), network.init_args(), {}};
@@ -40,6 +44,35 @@ io::NetworkFile file_of(const TrainState& state, const TrainOptions& options,
   return file;
 }
 
+/// The first tensors of a file that have no match of their name and shape in a network.
+std::string first_mismatches(const io::NetworkRecord& record, const Network& network) {
+  constexpr size_t kShown = 3;
+  std::vector<std::string> lines;
+  for (const auto& [name, stored] : record.tensors) {
+    const at::Tensor own = network.arena().find(name);
+    if (own.defined() && own.sizes() == stored.value.sizes()) continue;
+    lines.push_back(
+        fmt::format("{} is {} there and {}", name, shape_text(stored.value.sizes()),
+                    own.defined() ? shape_text(own.sizes()) + " here" : "unknown here"));
+    if (lines.size() == kShown) break;
+  }
+  return fmt::format("{}", fmt::join(lines, ", "));
+}
+
+/// A generator of another kind would share but a few names by chance.
+void check_same_family(const std::string& path, const io::NetworkFile& file, const Network& g) {
+  const auto record = file.networks.find("G");
+  if (record == file.networks.end()) return;
+  const std::string there = io::generator_family(record->second);
+  const std::string here = io::generator_family(record_of(g));
+  if (there == here || there.empty()) return;
+  throw InputError(fmt::format(
+      "--resume={}: holds networks of --cfg={}, this run trains {}: {}; give that --cfg, or "
+      "another "
+      "file",
+      path, file.cfg.empty() ? there : file.cfg, here, first_mismatches(record->second, g)));
+}
+
 /// Coordinates belong to a resolution, not to what was learnt.
 bool is_transferred(const std::string& name) {
   return name.find("coords") == std::string::npos;
@@ -62,12 +95,10 @@ std::vector<std::string> copy_tensors(const std::string& path, const std::string
       }
       const at::Tensor& value = stored->second.value;
       if (value.sizes() != at::IntArrayRef(entry.shape)) {
-        throw InputError(
-            fmt::format("--resume={}: {}/{} has shape {} there and {} here; give the --cfg, "
-                        "--cbase, --cmax and "
-                        "--map-depth that it was trained with",
-                        path, network_name, entry.name, fmt::join(value.sizes(), "x"),
-                        fmt::join(entry.shape, "x")));
+        throw InputError(fmt::format(
+            "--resume={}: {}/{} has shape {} there and {} here; give the --cfg, "
+            "--cbase, --cmax and --map-depth that it was trained with",
+            path, network_name, entry.name, shape_text(value.sizes()), shape_text(entry.shape)));
       }
       entry.tensor.detach().copy_(value);
       record.tensors.erase(stored);
@@ -100,7 +131,8 @@ void write_network_snapshot(const std::string& path, const TrainState& state,
 
 void transfer_networks(const std::string& path, TrainState& state, MPI_Comm comm) {
   io::together(comm, [&] {
-    io::NetworkFile file = io::read_network_file(path);
+    io::NetworkFile file = io::read_networks(path);
+    check_same_family(path, file, *state.g);
     transfer_network(path, file, "G", *state.g);
     transfer_network(path, file, "D", *state.d);
     transfer_network(path, file, "G_ema", *state.g_ema);

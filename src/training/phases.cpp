@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/phases.h"
 
+#include <limits>
+#include <utility>
+
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "training/losses.h"
@@ -15,6 +19,10 @@ namespace {
 constexpr double kSampleWeight = 0.25;
 // Weight of the past in the running average of w.
 constexpr double kAverageDecay = 0.998;
+
+bool is_generator_phase(Phase phase) {
+  return phase == Phase::g_main || phase == Phase::g_reg;
+}
 
 /// Every other sample takes part in path-length regularisation, by its number in the whole batch.
 std::vector<int64_t> path_samples(const std::vector<int64_t>& samples) {
@@ -30,74 +38,79 @@ void require_grad(TrainState& state, bool generator) {
   state.d->arena().set_requires_grad(!generator);
 }
 
+constexpr int64_t kAllFinite = std::numeric_limits<int64_t>::max();
+
+/// The first parameter whose gradient on this rank is not finite, or kAllFinite.
+int64_t first_non_finite(const ParameterArena& arena) {
+  // One pass over memory; a sum of finite values may overflow, but then the search finds nothing.
+  if (arena.flat_gradients().sum().isfinite().item<bool>()) return kAllFinite;
+  const std::vector<ArenaEntry>& entries = arena.parameters();
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const at::Tensor gradient =
+        arena.flat_gradients().narrow(0, entries[i].offset, entries[i].size);
+    if (!gradient.isfinite().all().item<bool>()) return static_cast<int64_t>(i);
+  }
+  return kAllFinite;
+}
+
+/// Collective: the lowest rank with such a gradient, and its tensor. `first` is this rank's.
+std::string describe_non_finite(Communicator& comm, Phase phase, const Network& network,
+                                int64_t first) {
+  const auto count = static_cast<int64_t>(network.arena().parameters().size());
+  const int64_t code = first == kAllFinite ? kAllFinite : comm.rank() * count + first;
+  const at::Tensor lowest = at::tensor({code}, at::kLong);
+  comm.all_reduce(lowest, ReduceOp::min);
+  const int64_t found = lowest.item<int64_t>();
+  if (found == kAllFinite) return fmt::format("{}: the sum over the ranks", phase_name(phase));
+  return fmt::format("rank {}, {}, {}", found / count, phase_name(phase),
+                     network.arena().parameters()[static_cast<size_t>(found % count)].name);
+}
+
 }  // namespace
 
-std::string phase_name(Phase phase) {
-  switch (phase) {
-    case Phase::g_main:
-      return "Gmain";
-    case Phase::g_reg:
-      return "Greg";
-    case Phase::d_main:
-      return "Dmain";
-    case Phase::d_reg:
-      return "Dreg";
-    case Phase::none:
-      break;
-  }
-  return "none";
-}
-
-int64_t LossConfig::interval(Phase phase) const {
-  if (phase == Phase::g_reg) return intervals.g;
-  if (phase == Phase::d_reg) return intervals.d;
-  return 1;
-}
-
 PhaseRunner::PhaseRunner(TrainState& state, const LossConfig& config, const BatchPlan& plan,
-                         Communicator& comm, const Draws& draws, FakeLabels fake_labels,
-                         Statistics& stats)
+                         Communicator& comm, PhaseInputs inputs, Statistics& stats)
     : state_(state),
       config_(config),
       plan_(plan),
       comm_(comm),
-      draws_(draws),
-      fake_labels_(std::move(fake_labels)),
+      inputs_(std::move(inputs)),
       stats_(stats) {}
 
-int64_t PhaseRunner::run(Phase phase, const RealBatch& reals) {
-  const bool generator = phase == Phase::g_main || phase == Phase::g_reg;
-  if (phase == Phase::g_reg && config_.path_length_weight == 0) return 0;
-  if (phase == Phase::d_reg && config_.gamma == 0) return 0;
+GradientHealth PhaseRunner::run(Phase phase, const RealBatch& reals) {
+  const bool generator = is_generator_phase(phase);
   require_grad(state_, generator);
   (generator ? state_.g->arena() : state_.d->arena()).clear_gradients();
   if (phase == Phase::g_reg) return g_reg();
 
-  at::Tensor w_sum = at::zeros({state_.g->w_dim()}, state_.g->arena().options().dtype(at::kDouble));
+  BatchSums sums = empty_sums();
   for (int64_t step = 0; step < plan_.steps(); ++step) {
     if (phase == Phase::g_main) g_main(step);
-    if (phase == Phase::d_main) d_main(step, reals, w_sum);
+    if (phase == Phase::d_main) d_main(step, reals, sums);
     if (phase == Phase::d_reg) d_reg(step, reals);
   }
-  if (phase == Phase::d_main) update_w_avg(w_sum);
-  const double scale = 1 / (kSampleWeight * static_cast<double>(plan_.batch));
-  return generator ? reduce_and_step(*state_.g, *state_.g_adam, scale)
-                   : reduce_and_step(*state_.d, *state_.d_adam, scale);
+  if (phase == Phase::d_main) update_averages(sums);
+  return reduce_and_step(phase, 1 / (kSampleWeight * static_cast<double>(plan_.batch)));
 }
 
 void PhaseRunner::g_main(int64_t step) {
+  constexpr Phase phase = Phase::g_main;
   const std::vector<int64_t> samples = plan_.samples(step);
-  const AdversarialLoss loss = generator_loss(*state_.g, *state_.d, latents(Phase::g_main, samples),
-                                              fake_labels(Phase::g_main, samples));
+  const at::Tensor c = inputs_.labels(phase, samples);
+  const at::Tensor w = state_.g->map(inputs_.latents(phase, samples), c);
+  const at::Tensor images = state_.g->synthesize(inputs_.all_layers(phase, samples, w, c),
+                                                 inputs_.synthesis(phase, samples));
+  const AdversarialLoss loss =
+      generator_loss(inputs_.critic(phase, Judged::generated, samples), images, c);
   stats_.report("Loss/scores/fake", loss.logits);
   stats_.report("Loss/signs/fake", loss.logits.sign());
   stats_.report("Loss/G/loss", loss.loss);
-  backward(Phase::g_main, loss.loss);
+  backward(phase, loss.loss);
 }
 
 /// The penalty is taken against the mean length of the whole batch, so all lengths come first. With
 /// several micro-batches they are computed twice: graphs of all of them would not fit.
-int64_t PhaseRunner::g_reg() {
+GradientHealth PhaseRunner::g_reg() {
   std::vector<std::vector<int64_t>> micro_samples;
   std::vector<at::Tensor> micro_lengths;
   double sum = 0;
@@ -120,81 +133,99 @@ int64_t PhaseRunner::g_reg() {
     const at::Tensor weighted = mean.gradient_factors(length) * length;
     backward(Phase::g_reg, weighted * config_.path_length_weight);
   }
-  return reduce_and_step(*state_.g, *state_.g_adam, 2 / (kSampleWeight * count));
+  return reduce_and_step(Phase::g_reg, 2 / (kSampleWeight * count));
 }
 
-void PhaseRunner::d_main(int64_t step, const RealBatch& reals, at::Tensor& w_sum) {
+void PhaseRunner::d_main(int64_t step, const RealBatch& reals, BatchSums& sums) {
+  constexpr Phase phase = Phase::d_main;
   const std::vector<int64_t> samples = plan_.samples(step);
-  const at::Tensor c = fake_labels(Phase::d_main, samples);
+  const at::Tensor c = inputs_.labels(phase, samples);
   at::Tensor images;
   {
     const at::NoGradGuard no_grad;
-    const at::Tensor w = state_.g->map(latents(Phase::d_main, samples), c);
-    w_sum += w.to(at::kDouble).sum(0);
-    images = state_.g->synthesize(state_.g->broadcast(w));
+    const at::Tensor w = state_.g->map(inputs_.latents(phase, samples), c);
+    sums.w += w.to(at::kDouble).sum(0);
+    SynthesisOptions synthesis = inputs_.synthesis(phase, samples);
+    synthesis.magnitudes = &sums.magnitudes;
+    images = state_.g->synthesize(inputs_.all_layers(phase, samples, w, c), synthesis);
   }
-  const AdversarialLoss fake = discriminator_fake_loss(*state_.d, images, c);
+  const AdversarialLoss fake =
+      discriminator_fake_loss(inputs_.critic(phase, Judged::generated, samples), images, c);
   stats_.report("Loss/scores/fake", fake.logits);
   stats_.report("Loss/signs/fake", fake.logits.sign());
-  backward(Phase::d_main, fake.loss);
-  const AdversarialLoss real =
-      discriminator_real_loss(*state_.d, real_images(reals, step), real_labels(reals, step));
+  backward(phase, fake.loss);
+  const int64_t first = step * plan_.micro;
+  const AdversarialLoss real = discriminator_real_loss(
+      inputs_.critic(phase, Judged::real, samples), inputs_.real_images(reals, first, plan_.micro),
+      inputs_.real_labels(reals, first, plan_.micro));
+  state_.ada.observe(real.logits);
   stats_.report("Loss/scores/real", real.logits);
   stats_.report("Loss/signs/real", real.logits.sign());
   stats_.report("Loss/D/loss", fake.loss + real.loss);
-  backward(Phase::d_main, real.loss);
+  backward(phase, real.loss);
 }
 
 void PhaseRunner::d_reg(int64_t step, const RealBatch& reals) {
-  const R1Penalty r1 = r1_penalty(*state_.d, real_images(reals, step), real_labels(reals, step));
+  constexpr Phase phase = Phase::d_reg;
+  const int64_t first = step * plan_.micro;
+  const R1Penalty r1 = r1_penalty(inputs_.critic(phase, Judged::real, plan_.samples(step)),
+                                  inputs_.real_images(reals, first, plan_.micro),
+                                  inputs_.real_labels(reals, first, plan_.micro));
   const at::Tensor weighted = r1.penalty * (config_.gamma / 2);
+  state_.ada.observe(r1.logits);
   stats_.report("Loss/scores/real", r1.logits);
   stats_.report("Loss/signs/real", r1.logits.sign());
   stats_.report("Loss/r1_penalty", r1.penalty);
   stats_.report("Loss/D/reg", weighted);
-  backward(Phase::d_reg, weighted);
+  backward(phase, weighted);
 }
 
-int64_t PhaseRunner::reduce_and_step(Network& network, Adam& adam, double grad_scale) {
+GradientHealth PhaseRunner::reduce_and_step(Phase phase, double grad_scale) {
+  const bool generator = is_generator_phase(phase);
+  Network& network = generator ? static_cast<Network&>(*state_.g) : *state_.d;
   ParameterArena& arena = network.arena();
+  const int64_t first = first_non_finite(arena);
   comm_.all_reduce(arena.flat_gradients(), ReduceOp::sum);
   // A rank whose share held no sample of this loss contributes zeros, but steps like the others.
   comm_.all_reduce(arena.reached(), ReduceOp::max);
-  return adam.step(grad_scale);
+  GradientHealth health;
+  health.non_finite = (generator ? *state_.g_adam : *state_.d_adam).step(grad_scale);
+  if (health.non_finite > 0) health.where = describe_non_finite(comm_, phase, network, first);
+  return health;
 }
 
-void PhaseRunner::update_w_avg(const at::Tensor& w_sum) {
-  comm_.all_reduce(w_sum, ReduceOp::sum);
+PhaseRunner::BatchSums PhaseRunner::empty_sums() const {
+  const Generator& g = *state_.g;
+  const at::TensorOptions options = g.arena().options().dtype(at::kDouble);
+  const auto layers = static_cast<int64_t>(g.magnitude_averages().size());
+  return {at::zeros({g.w_dim()}, options), {at::zeros({layers, 2}, options), std::nullopt}};
+}
+
+void PhaseRunner::update_averages(const BatchSums& sums) {
   const at::NoGradGuard no_grad;
+  comm_.all_reduce(sums.w, ReduceOp::sum);
   at::Tensor average = state_.g->w_avg();
-  const at::Tensor mean = (w_sum / static_cast<double>(plan_.batch)).to(average.scalar_type());
+  const at::Tensor mean = (sums.w / static_cast<double>(plan_.batch)).to(average.scalar_type());
   average.copy_(at::lerp(mean, average, kAverageDecay));
-}
 
-at::Tensor PhaseRunner::latents(Phase phase, const std::vector<int64_t>& samples) const {
-  return draws_.latents(phase, state_.iteration, samples, state_.g->z_dim());
-}
-
-at::Tensor PhaseRunner::fake_labels(Phase phase, const std::vector<int64_t>& samples) const {
-  return fake_labels_(phase, state_.iteration, samples).to(state_.g->arena().options());
-}
-
-at::Tensor PhaseRunner::real_images(const RealBatch& reals, int64_t step) const {
-  const at::Tensor images = reals.images.narrow(0, step * plan_.micro, plan_.micro);
-  return images.to(state_.d->arena().options()).div_(127.5).sub_(1);
-}
-
-at::Tensor PhaseRunner::real_labels(const RealBatch& reals, int64_t step) const {
-  return reals.labels.narrow(0, step * plan_.micro, plan_.micro).to(state_.d->arena().options());
+  std::vector<at::Tensor> magnitudes = state_.g->magnitude_averages();
+  if (magnitudes.empty()) return;
+  comm_.all_reduce(sums.magnitudes.sums, ReduceOp::sum);
+  for (size_t i = 0; i < magnitudes.size(); ++i) {
+    const at::Tensor row = sums.magnitudes.sums[static_cast<int64_t>(i)];
+    const at::Tensor square = (row[0] / row[1]).to(magnitudes[i].scalar_type());
+    magnitudes[i].copy_(at::lerp(square, magnitudes[i], config_.magnitude_beta));
+  }
 }
 
 at::Tensor PhaseRunner::lengths(const std::vector<int64_t>& samples, bool differentiable) const {
+  constexpr Phase phase = Phase::g_reg;
   const Generator& g = *state_.g;
   if (samples.empty()) return at::empty({0}, g.arena().options());
-  return path_lengths(
-      g, latents(Phase::g_reg, samples), fake_labels(Phase::g_reg, samples),
-      draws_.path_noise(state_.iteration, samples, g.img_channels(), g.img_resolution()),
-      differentiable);
+  const at::Tensor c = inputs_.labels(phase, samples);
+  const at::Tensor w = g.map(inputs_.latents(phase, samples), c);
+  return path_lengths(g, inputs_.all_layers(phase, samples, w, c), inputs_.path_noise(samples),
+                      inputs_.synthesis(phase, samples), differentiable);
 }
 
 void PhaseRunner::backward(Phase phase, const at::Tensor& per_sample_loss) const {

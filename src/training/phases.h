@@ -8,64 +8,49 @@
 #pragma once
 
 #include <array>
-#include <functional>
 #include <string>
+#include <vector>
 
 #include <ATen/ATen.h>
 
 #include "parallel/communicator.h"
 #include "training/batch_plan.h"
-#include "training/draws.h"
+#include "training/phase_inputs.h"
 #include "training/stats.h"
 #include "training/train_state.h"
 
 namespace galette {
 
 inline constexpr std::array kPhases{Phase::g_main, Phase::g_reg, Phase::d_main, Phase::d_reg};
-/// "Gmain", "Greg", "Dmain", "Dreg".
-std::string phase_name(Phase phase);
-
-/// What the losses of a run are made of.
-struct LossConfig {
-  double gamma = 0;  ///< weight of R1
-  double path_length_weight = 2;
-  LazyIntervals intervals;
-
-  int64_t interval(Phase phase) const;
-  /// Whether a phase runs in iteration t: all of them at t = 0.
-  bool due(Phase phase, int64_t iteration) const { return iteration % interval(phase) == 0; }
-};
-
-/// The real images of one iteration on this rank, shared by its phases.
-struct RealBatch {
-  at::Tensor images;  ///< uint8 [local, C, R, R]
-  at::Tensor labels;  ///< float [local, label_dim]
+/// Gradients of a phase that were not finite, over all ranks.
+struct GradientHealth {
+  int64_t non_finite = 0;  ///< values, all replaced before the optimiser's step
+  std::string where;       ///< rank, phase and first tensor
 };
 
 class PhaseRunner {
  public:
-  /// `fake_labels` gives the labels [n, c_dim] of generated samples in a phase of an iteration.
-  using FakeLabels = std::function<at::Tensor(Phase, int64_t, const std::vector<int64_t>&)>;
-
   PhaseRunner(TrainState& state, const LossConfig& config, const BatchPlan& plan,
-              Communicator& comm, const Draws& draws, FakeLabels fake_labels, Statistics& stats);
+              Communicator& comm, PhaseInputs inputs, Statistics& stats);
 
-  /// Runs one phase of iteration `state.iteration`; returns the number of non-finite gradients.
-  int64_t run(Phase phase, const RealBatch& reals);
+  /// Runs one phase of iteration `state.iteration`.
+  GradientHealth run(Phase phase, const RealBatch& reals);
 
  private:
+  /// Sums over the samples of the whole batch that running averages are updated with.
+  struct BatchSums {
+    at::Tensor w;                ///< float64 [w_dim]
+    InputMagnitudes magnitudes;  ///< rows for the layers that keep an average
+  };
+
   void g_main(int64_t step);
-  int64_t g_reg();
-  void d_main(int64_t step, const RealBatch& reals, at::Tensor& w_sum);
+  GradientHealth g_reg();
+  void d_main(int64_t step, const RealBatch& reals, BatchSums& sums);
   void d_reg(int64_t step, const RealBatch& reals);
   /// Sums gradients over the ranks and steps the optimiser of one network.
-  int64_t reduce_and_step(Network& network, Adam& adam, double grad_scale);
-  void update_w_avg(const at::Tensor& w_sum);
-
-  at::Tensor latents(Phase phase, const std::vector<int64_t>& samples) const;
-  at::Tensor fake_labels(Phase phase, const std::vector<int64_t>& samples) const;
-  at::Tensor real_images(const RealBatch& reals, int64_t step) const;
-  at::Tensor real_labels(const RealBatch& reals, int64_t step) const;
+  GradientHealth reduce_and_step(Phase phase, double grad_scale);
+  BatchSums empty_sums() const;
+  void update_averages(const BatchSums& sums);
   at::Tensor lengths(const std::vector<int64_t>& samples, bool differentiable) const;
   /// Differentiates a sum over samples with the weight of this phase.
   void backward(Phase phase, const at::Tensor& per_sample_loss) const;
@@ -74,8 +59,7 @@ class PhaseRunner {
   LossConfig config_;
   BatchPlan plan_;
   Communicator& comm_;
-  const Draws& draws_;
-  FakeLabels fake_labels_;
+  PhaseInputs inputs_;
   Statistics& stats_;
 };
 

@@ -112,7 +112,7 @@ std::string prepare_on_root(const TrainOptions& options, const OptionTable& tabl
 
 std::string run_name(const TrainOptions& o, const DatasetFacts& data) {
   std::string name =
-      fmt::format("{}-{}-gpus{}-batch{}-gamma{:g}", o.cfg, data.name, *o.gpus, o.batch, o.gamma);
+      fmt::format("{}-{}-gpus{}-batch{}-gamma{:g}", o.cfg, data.name, *o.gpus, o.batch, *o.gamma);
   if (!o.desc.empty()) name += "-" + o.desc;
   std::replace(name.begin(), name.end(), '/', '_');
   return name;

@@ -30,13 +30,15 @@ std::optional<double> time_limit(const TrainOptions& options) {
   return options.time_limit == "none" ? std::nullopt : parse_duration(options.time_limit);
 }
 
-SaverOptions saver_options(const TrainOptions& options, const RunDirectory& run) {
+SaverOptions saver_options(const RunSurroundings& surroundings) {
+  const TrainOptions& options = surroundings.options;
   SaverOptions result;
-  result.folder = run.path();
+  result.folder = surroundings.run.path();
   result.keep = static_cast<size_t>(options.keep);
   result.writer =
       options.io == "rank0" ? io::CheckpointWriter::rank0 : io::CheckpointWriter::collective;
   result.deadline = options.io_deadline;
+  result.on_saved = [&watchdog = surroundings.watchdog] { watchdog.set_exit_code(kExitSavedGoOn); };
   return result;
 }
 
@@ -50,7 +52,7 @@ RunKeeper::RunKeeper(const RunSurroundings& surroundings)
     : s_(surroundings),
       stop_request_(s_.signals, s_.run.path(), time_limit(s_.options), s_.start,
                     s_.comm.rank() == 0),
-      saver_(saver_options(s_.options, s_.run), s_.comm.handle()),
+      saver_(saver_options(s_), s_.comm.handle()),
       last_checkpoint_(Clock::now()) {
   io::on_root(s_.comm.handle(), [&] {
     io::sweep_checkpoint_temporaries(s_.run.path());
@@ -95,8 +97,8 @@ bool RunKeeper::may_start(int64_t iteration) {
     log::error("{}: asks this run to stop; remove the file to go on", s_.run.file(kStopFile));
   } else if (!allowed) {
     log::error(
-        "{}: {} restarts in a row came no further than iteration {}; look for the cause in log.txt "
-        "and log-lost.txt, then start again",
+        "{}: {} restarts in a row came no further than iteration {}; look for the cause in "
+        "log.txt, then start again",
         s_.run.path(), kRestartsWithoutProgress, iteration);
   }
   return allowed && !stop_file;
@@ -163,7 +165,6 @@ void RunKeeper::report_save() {
   last_error_ = report->error;
   longest_save_ = std::max(longest_save_, report->seconds);
   if (report->error.empty()) {
-    s_.watchdog.set_exit_code(kExitSavedGoOn);
     log::info("Saved {} in {:.2f} s; training waited {:.1f} ms.", file_name(report->path),
               report->seconds, kMillisecondsPerSecond * report->stall);
   } else {

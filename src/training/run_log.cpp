@@ -2,7 +2,9 @@
 #include "training/run_log.h"
 
 #include <filesystem>
-#include <fstream>
+#include <sstream>
+#include <string_view>
+#include <vector>
 
 #include "base/log.h"
 #include "io/file_util.h"
@@ -10,6 +12,8 @@
 
 namespace galette {
 namespace {
+
+constexpr std::string_view kStatusLine = "tick ";  // see format_status_line()
 
 int64_t size_of(const std::string& path) {
   std::error_code missing;
@@ -19,8 +23,7 @@ int64_t size_of(const std::string& path) {
 
 }  // namespace
 
-RunLog::RunLog(const std::string& folder)
-    : path_(folder + "/log.txt"), lost_path_(folder + "/log-lost.txt"), start_(size_of(path_)) {
+RunLog::RunLog(const std::string& folder) : path_(folder + "/log.txt"), start_(size_of(path_)) {
   log::append_to(path_);
 }
 
@@ -30,19 +33,21 @@ int64_t RunLog::size() const {
 
 void RunLog::go_back_to(int64_t size, MPI_Comm comm) {
   log::close_file();
-  io::on_root(comm, [&] { cut(size); });
+  io::on_root(comm, [&] { remove_ticks_after(size); });
   log::append_to(path_);
 }
 
-void RunLog::cut(int64_t size) {
+void RunLog::remove_ticks_after(int64_t size) const {
   if (size >= start_) return;
-  const std::vector<uint8_t> all = io::read_file(path_);
-  std::ofstream(lost_path_, std::ios::app | std::ios::binary)
-      .write(reinterpret_cast<const char*>(all.data()) + size, start_ - size);
-  std::vector<uint8_t> kept(all.begin(), all.begin() + size);
-  kept.insert(kept.end(), all.begin() + start_, all.end());
-  io::write_file(path_, kept);
-  start_ = size;
+  const std::vector<uint8_t> bytes = io::read_file(path_);
+  const std::string all(bytes.begin(), bytes.end());
+  std::string kept = all.substr(0, static_cast<size_t>(size));
+  std::istringstream later(all.substr(kept.size(), static_cast<size_t>(start_) - kept.size()));
+  for (std::string line; std::getline(later, line);) {
+    if (!line.starts_with(kStatusLine)) kept += line + '\n';
+  }
+  kept += all.substr(static_cast<size_t>(start_));
+  io::write_file(path_, {reinterpret_cast<const uint8_t*>(kept.data()), kept.size()});
 }
 
 }  // namespace galette

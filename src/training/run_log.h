@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // log.txt over several starts of a run. A checkpoint remembers how long the file was; when a run
-// goes on from there, what was logged after it is moved to log-lost.txt, so that log.txt tells each
-// tick once. What this start has logged so far stays.
+// goes on from there, the status lines of later ticks are removed, since those ticks come again.
+// All else that was logged, such as why an earlier start ended, stays.
 #pragma once
 
 #include <cstdint>
@@ -19,13 +19,13 @@ class RunLog {
 
   /// Bytes of the file, for a checkpoint; 0 when there is none.
   int64_t size() const;
-  /// Moves what earlier starts logged after `size` bytes out of the file. Collective.
+  /// Removes the status lines that earlier starts logged after `size` bytes. Collective.
   void go_back_to(int64_t size, MPI_Comm comm);
 
  private:
-  void cut(int64_t size);
+  void remove_ticks_after(int64_t size) const;
 
-  std::string path_, lost_path_;
+  std::string path_;
   int64_t start_;  ///< where this start's lines begin
 };
 

@@ -34,6 +34,7 @@ void TickLog::end_tick(const TrainState& state, double seconds, Statistics& stat
   status.seconds_per_kimg = kimg > 0 ? tick_seconds / kimg : 0;
   status.maintenance_seconds = maintenance_seconds_;
   status.cpu_memory = static_cast<double>(resident_bytes()) / kGiB;
+  status.augment = state.ada.p();
   status.remaining_seconds =
       status.seconds_per_kimg *
       static_cast<double>(std::max<int64_t>(0, total_images_ - state.images)) / 1000;

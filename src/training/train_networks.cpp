@@ -1,35 +1,79 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/train_networks.h"
 
-#include "models/creps.h"
-#include "models/discriminator.h"
+#include <cmath>
+
+#include "models/factory.h"
 
 namespace galette {
 namespace {
 
-CrepsConfig generator_config(const TrainOptions& o, int64_t resolution, int64_t channels,
-                             int64_t label_dim) {
-  CrepsConfig config;
-  config.c_dim = label_dim;
-  config.img_resolution = resolution;
-  config.img_channels = channels;
-  config.mapping_layers = *o.map_depth;
-  config.channel_base = o.generator_cbase();
-  config.channel_max = o.generator_cmax();
-  return config;
+using Json = nlohmann::json;
+
+constexpr int64_t kLatentWidth = 512;
+// Resolutions, from the highest down, whose layers may compute in 16 bits.
+constexpr int64_t kLowPrecisionResolutions = 4;
+constexpr double kClamp = 256;
+// Kimg that running magnitudes remember by half, for 1000 images (Karras et al. 2021).
+constexpr double kMagnitudeHalfLife = 20'000;
+
+Json clamp_of(const TrainOptions& o) {
+  return o.full_precision() ? Json() : Json(kClamp);
 }
 
-DiscriminatorConfig discriminator_config(const TrainOptions& o, int64_t resolution,
-                                         int64_t channels, int64_t label_dim) {
-  DiscriminatorConfig config;
-  config.c_dim = label_dim;
-  config.img_resolution = resolution;
-  config.img_channels = channels;
-  config.channel_base = o.cbase;
-  config.channel_max = o.cmax;
-  config.freeze_layers = o.freezed;
-  config.mbstd_group_size = o.mbstd_group;
-  return config;
+int64_t low_precision_resolutions(const TrainOptions& o) {
+  return o.full_precision() ? 0 : kLowPrecisionResolutions;
+}
+
+double magnitude_beta(const TrainOptions& o) {
+  return std::pow(0.5, static_cast<double>(o.batch) / kMagnitudeHalfLife);
+}
+
+std::string generator_class(const TrainOptions& o) {
+  if (o.cfg == "creps") return "training.networks_creps.Generator";
+  if (o.cfg == "stylegan2") return "training.networks_stylegan2.Generator";
+  return "training.networks_stylegan3.Generator";
+}
+
+/// Constructor arguments by their published names.
+Json generator_args(const TrainOptions& o, const ImageShape& shape) {
+  Json args{{"z_dim", kLatentWidth},
+            {"w_dim", kLatentWidth},
+            {"c_dim", shape.label_dim},
+            {"img_resolution", shape.resolution},
+            {"img_channels", shape.channels},
+            {"mapping_kwargs", {{"num_layers", *o.map_depth}}},
+            {"channel_base", o.generator_cbase()},
+            {"channel_max", o.generator_cmax()}};
+  if (o.cfg == "creps") {
+    args["fc_clamp"] = clamp_of(o);
+    return args;
+  }
+  args["conv_clamp"] = clamp_of(o);
+  args["num_fp16_res"] = low_precision_resolutions(o);
+  if (o.is_stylegan3()) args["magnitude_ema_beta"] = magnitude_beta(o);
+  if (o.cfg == "stylegan3-r") {
+    args["conv_kernel"] = 1;
+    args["use_radial_filters"] = true;
+  }
+  return args;
+}
+
+Json discriminator_args(const TrainOptions& o, const ImageShape& shape) {
+  return {{"c_dim", shape.label_dim},
+          {"img_resolution", shape.resolution},
+          {"img_channels", shape.channels},
+          {"channel_base", o.cbase},
+          {"channel_max", o.cmax},
+          {"num_fp16_res", low_precision_resolutions(o)},
+          {"conv_clamp", clamp_of(o)},
+          {"block_kwargs", {{"freeze_layers", o.freezed}}},
+          {"epilogue_kwargs", {{"mbstd_group_size", o.mbstd_group}}}};
+}
+
+std::optional<at::ScalarType> low_precision_type(const TrainOptions& o) {
+  if (o.precision == "bf16") return at::kBFloat16;
+  return std::nullopt;  // what `auto` means on a CPU
 }
 
 }  // namespace
@@ -38,21 +82,60 @@ at::TensorOptions tensor_options(const TrainOptions& options) {
   return at::TensorOptions(at::kCPU).dtype(options.precision == "fp64" ? at::kDouble : at::kFloat);
 }
 
-TrainState make_train_state(const TrainOptions& o, int64_t resolution, int64_t channels,
-                            int64_t label_dim) {
+TrainState make_train_state(const TrainOptions& o, const ImageShape& shape) {
   const at::TensorOptions options = tensor_options(o);
-  const CrepsConfig g = generator_config(o, resolution, channels, label_dim);
-  const DiscriminatorConfig d = discriminator_config(o, resolution, channels, label_dim);
-  return TrainState(std::make_unique<CrepsGenerator>(g, options),
-                    std::make_unique<CrepsGenerator>(g, options),
-                    std::make_unique<StyleGan2Discriminator>(d, options), *o.glr, o.dlr,
-                    LazyIntervals{}, static_cast<uint64_t>(o.seed));
+  const std::string name = generator_class(o);
+  const Json args = generator_args(o, shape);
+  TrainState state(make_generator(name, args, options), make_generator(name, args, options),
+                   make_discriminator("training.networks_stylegan2.Discriminator",
+                                      discriminator_args(o, shape), options),
+                   *o.glr, o.dlr, lazy_intervals(o), static_cast<uint64_t>(o.seed));
+  for (Network* network :
+       {static_cast<Network*>(state.g.get()), static_cast<Network*>(state.g_ema.get()),
+        static_cast<Network*>(state.d.get())}) {
+    network->set_low_precision(low_precision_type(o));
+  }
+  state.ada = AdaController(ada_config(o));
+  return state;
+}
+
+LazyIntervals lazy_intervals(const TrainOptions& o) {
+  LazyIntervals intervals;
+  if (o.is_stylegan3()) intervals.g = 1;
+  return intervals;
 }
 
 LossConfig loss_config(const TrainOptions& o) {
   LossConfig config;
-  config.gamma = o.gamma;
+  config.gamma = *o.gamma;
+  config.intervals = lazy_intervals(o);
+  if (o.is_stylegan3()) {
+    config.path_length_weight = 0;
+    config.magnitude_beta = magnitude_beta(o);
+  }
+  if (o.cfg == "stylegan2") config.style_mixing = 0.9;
+  if (o.cfg == "stylegan3-r" && o.resume == "none") {
+    config.blur_start = 10;
+    config.blur_fade_kimg = 200 * static_cast<double>(o.batch) / 32;
+  }
   return config;
+}
+
+AdaConfig ada_config(const TrainOptions& o) {
+  AdaConfig config;
+  if (o.aug == "ada") config.mode = AugmentMode::ada;
+  if (o.aug == "fixed") {
+    config.mode = AugmentMode::fixed;
+    config.p = o.p;
+  }
+  config.target = o.target;
+  if (o.resume != "none") config.kimg = 100;
+  return config;
+}
+
+std::optional<AugmentPipe> make_augment_pipe(const TrainOptions& o, const ImageShape& shape) {
+  if (!AdaController(ada_config(o)).augments()) return std::nullopt;
+  return AugmentPipe(AugmentConfig::named(o.augpipe), shape.channels, shape.resolution);
 }
 
 }  // namespace galette

@@ -1,21 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the options of a run to its networks and losses.
+// From the options of a run to its networks, losses and augmentations.
 #pragma once
 
-#include "training/phases.h"
+#include <optional>
+
+#include "training/augment.h"
+#include "training/loss_config.h"
 #include "training/train_options.h"
 #include "training/train_state.h"
 
 namespace galette {
 
+/// What networks need to know of the images that they are trained with.
+struct ImageShape {
+  int64_t resolution = 0;
+  int64_t channels = 0;
+  int64_t label_dim = 0;  ///< 0 when training is not conditional
+};
+
 /// Element type and device of a run's tensors.
 at::TensorOptions tensor_options(const TrainOptions& options);
 
-/// Freshly initialised networks for images of this shape. `options` are resolved; label_dim is 0
-/// when they are not conditional.
-TrainState make_train_state(const TrainOptions& options, int64_t resolution, int64_t channels,
-                            int64_t label_dim);
+// All of these take resolved options.
 
+/// Freshly initialised networks.
+TrainState make_train_state(const TrainOptions& options, const ImageShape& shape);
+
+LazyIntervals lazy_intervals(const TrainOptions& options);
 LossConfig loss_config(const TrainOptions& options);
+AdaConfig ada_config(const TrainOptions& options);
+/// Without a value when nothing is to be augmented.
+std::optional<AugmentPipe> make_augment_pipe(const TrainOptions& options, const ImageShape& shape);
 
 }  // namespace galette

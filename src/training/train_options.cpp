@@ -7,32 +7,38 @@
 
 #include <fmt/format.h>
 
+#include "base/time_text.h"
 #include "io/check.h"
 
 namespace galette {
 namespace {
 
-constexpr double kDefaultLearningRate = 0.002;
-constexpr int64_t kDefaultMapDepth = 8;
+// R1's weight by resolution and batch, as StyleGAN2-ADA finds it (Karras et al. 2020b).
+constexpr double kAutoGamma = 0.0002;
 
 const std::vector<std::string> kConfigurations{"stylegan3-t", "stylegan3-r", "stylegan2", "creps"};
 const std::vector<std::string> kMetrics{"fid50k_full", "kid50k_full", "pr50k3_full", "ppl2_wend",
                                         "eqt50k_int",  "eqt50k_frac", "eqr50k",      "fid50k",
                                         "kid50k",      "pr50k3",      "is50k"};
 
+const std::vector<std::string> kAugmentPipes{"blit", "geom", "color", "filter", "noise", "cutout",
+                                             "bg",   "bgc",  "bgcf",  "bgcfn",  "bgcfnc"};
+
 void add_model_options(OptionTable& table, TrainOptions& o) {
   const auto run = Defines::run;
-  table.add("cfg", run, o.cfg, "configuration; this version trains creps", kConfigurations)
-      .required();
+  table.add("cfg", run, o.cfg, "configuration", kConfigurations).required();
   table.add("data", Defines::nothing, o.data, "dataset, made by `galette dataset`").required();
   table.add("cond", run, o.cond, "train with the labels of the dataset");
   table.add("mirror", run, o.mirror, "double the dataset by x-flips");
-  table.add("resume", run, o.resume, "network file to start from (transfer learning)");
+  table.add("resume", run, o.resume,
+            "network snapshot or safetensors file to start from (transfer learning)");
   table.add("freezed", run, o.freezed, "first layers of the discriminator to keep frozen", {0});
-  table.add("cbase", run, o.cbase, "channel base; the creps generator uses twice this", {1});
-  table.add("cmax", run, o.cmax, "channel maximum; the creps generator uses twice this", {1});
+  table.add("cbase", run, o.cbase,
+            "channel base; the generators of creps and stylegan3-r use twice this", {1});
+  table.add("cmax", run, o.cmax,
+            "channel maximum; the generators of creps and stylegan3-r use twice this", {1});
   table.add("map-depth", run, o.map_depth, "layers of the mapping network", {1, 64})
-      .default_text(std::to_string(kDefaultMapDepth));
+      .default_text("8; stylegan3: 2");
   table.add("mbstd-group", run, o.mbstd_group, "samples of a minibatch-std group", {1});
 }
 
@@ -41,15 +47,29 @@ void add_optimisation_options(OptionTable& table, TrainOptions& o) {
   table.add("batch", run, o.batch, "total batch over all ranks", {1, 1 << 24}).required();
   table.add("batch-gpu", Defines::nothing, o.batch_gpu, "samples that a rank holds at a time", {1})
       .default_text("batch / ranks");
-  table.add("gamma", run, o.gamma, "R1 weight", {0}).required();
+  table
+      .add_or_auto("gamma", run, o.gamma,
+                   "R1 weight; auto: 0.0002 times the squared resolution over the batch", {0})
+      .required();
   table.add("glr", run, o.glr, "learning rate of the generator", {0})
-      .default_text(fmt::format("{:g}", kDefaultLearningRate));
+      .default_text("0.002; stylegan3: 0.0025");
   table.add("dlr", run, o.dlr, "learning rate of the discriminator", {0});
-  table.add("aug", run, o.aug, "augmentation; this version trains with noaug",
+  table.add("aug", run, o.aug, "augmentation of what the discriminator sees",
             {"noaug", "ada", "fixed"});
+  table.add("augpipe", run, o.augpipe,
+            "transforms: blit, geometry, colour, filter, noise, cutout, by their initials",
+            kAugmentPipes);
+  table.add("p", run, o.p, "probability of each transform with --aug=fixed", {0, 1});
+  table.add("target", run, o.target, "mean sign of D on real images that --aug=ada keeps", {0, 1});
   table.add("seed", run, o.seed, "seed of every random draw", {0});
-  table.add("precision", run, o.precision, "arithmetic; fp64 is for verification on CPUs",
-            {"fp32", "fp64"});
+  table.add(
+      "precision", run, o.precision,
+      "arithmetic of the large layers; auto: 16 bits on GPUs as published, fp32 on CPUs; fp32 "
+      "and tf32 also clamp nothing; fp64 is for verification",
+      {"auto", "fp32", "tf32", "fp16", "bf16", "fp64"});
+  table.add("fp32", run, o.fp32, "the same as --precision=fp32");
+  table.add("stop-on-nan", Defines::nothing, o.stop_on_nan,
+            "iterations in a row with gradients that are not finite that end a run; 0: none", {0});
 }
 
 void add_output_options(OptionTable& table, TrainOptions& o) {
@@ -61,13 +81,34 @@ void add_output_options(OptionTable& table, TrainOptions& o) {
   table.add("kimg", no, o.kimg, "duration in thousands of real images", {1, 1'000'000'000});
   table.add("tick", no, o.tick, "thousands of images per status line", {1});
   table.add("snap", no, o.snap, "ticks per snapshot of images and networks", {1});
-  table.add_list("metrics", no, o.metrics,
-                 "metrics of every network snapshot; this version has none yet", kMetrics);
-  table.add("restart", no, o.restart,
-            "auto: go on from the newest valid checkpoint of the run directory; never: refuse a "
-            "directory that holds a run; FILE: go on from this checkpoint");
+  table.add_list("metrics", no, o.metrics, "metrics of every network snapshot", kMetrics);
+  table.add(
+      "restart", no, o.restart,
+      "auto: go on from the newest valid checkpoint of the run directory; anew: the same, but "
+      "start over when all of them are damaged; never: refuse a directory that holds a run; "
+      "FILE: go on from this checkpoint");
+}
+
+void add_safety_options(OptionTable& table, TrainOptions& o) {
+  const auto no = Defines::nothing;
   table.add("checkpoint-every", no, o.checkpoint_every, "minutes between checkpoints", {0});
-  table.add("keep", no, o.keep, "checkpoints that are kept", {1});
+  table.add_flag("checkpoint-sync", o.checkpoint_sync,
+                 "let training wait for checkpoints, which otherwise are copied and written in the "
+                 "background");
+  table.add("keep", no, o.keep, "checkpoints that are kept, beside the one gone on from", {1});
+  table
+      .add("time-limit", no, o.time_limit,
+           "save and stop in time for this: minutes, HH:MM, HH:MM:SS, D-HH:MM or D-HH:MM:SS")
+      .default_text("the end of the Slurm job, where SLURM_JOB_END_TIME tells it");
+  table.add("io", no, o.io, "who writes checkpoints: all ranks together, or rank 0 alone",
+            {"collective", "rank0"});
+  table.add("io-deadline", no, o.io_deadline,
+            "seconds after which a checkpoint that is not written ends the run with exit code 85; "
+            "0: never",
+            {0});
+  table.add("watchdog", no, o.watchdog,
+            "seconds after which a rank that is silent or does not get on ends the run; 0: never",
+            {0});
 }
 
 void add_machine_options(OptionTable& table, TrainOptions& o) {
@@ -76,7 +117,14 @@ void add_machine_options(OptionTable& table, TrainOptions& o) {
       .default_text("as started");
   table.add("workers", no, o.workers, "threads of a rank that read ahead", {1, 64});
   table.add("cache-mem", no, o.cache_mem, "GiB of memory for images", {0});
-  table.add_flag("dry-run", o.dry_run, "print the resolved options and stop").alias("-n");
+  table.add("nobench", no, o.nobench, "do not try out convolution algorithms (GPUs)");
+  table.add("config", no, o.config,
+            "TOML file of options, for those that neither the command line nor the environment "
+            "(GALETTE_BATCH_GPU for --batch-gpu) gives");
+  table
+      .add_flag("dry-run", o.dry_run,
+                "print the resolved options, sizes and an estimate of memory, and stop")
+      .alias("-n");
 }
 
 std::string ranks_text(int ranks) {
@@ -89,19 +137,35 @@ void require_file(const char* option, const std::string& path) {
   }
 }
 
+int64_t smallest_resolution(const TrainOptions& o) {
+  return o.cfg == "stylegan2" ? 4 : 8;
+}
+
 void check_dataset(const TrainOptions& o, const DatasetFacts& data) {
   if (data.num_images < 1) throw InputError(fmt::format("--data={}: has no images", o.data));
-  if (data.resolution < 8 || !std::has_single_bit(static_cast<uint64_t>(data.resolution))) {
+  const int64_t smallest = smallest_resolution(o);
+  if (data.resolution < smallest || !std::has_single_bit(static_cast<uint64_t>(data.resolution))) {
     throw InputError(fmt::format(
-        "--data={}: images of {}x{}, but --cfg=creps needs a power of two of at least 8; pack them "
+        "--data={}: images of {}x{}, but --cfg={} needs a power of two of at least {}; pack them "
         "with `galette dataset --resolution`",
-        o.data, data.resolution, data.resolution));
+        o.data, data.resolution, data.resolution, o.cfg, smallest));
   }
   if (o.cond && data.label_dim < 1) {
     throw InputError(fmt::format(
         "--cond=true, but {} has no labels: give --cond=false or pack the images with a "
         "dataset.json",
         o.data));
+  }
+}
+
+void check_precision(const TrainOptions& o) {
+  if (o.fp32 && o.precision != "auto" && o.precision != "fp32") {
+    throw InputError(
+        fmt::format("--fp32=true contradicts --precision={}: give one of them", o.precision));
+  }
+  if (o.precision == "fp16" || o.precision == "tf32") {
+    throw InputError(fmt::format(
+        "--precision={} needs a GPU, and this run has none: give auto, fp32 or bf16", o.precision));
   }
 }
 
@@ -143,6 +207,7 @@ OptionTable train_option_table(TrainOptions& options) {
   add_model_options(table, options);
   add_optimisation_options(table, options);
   add_output_options(table, options);
+  add_safety_options(table, options);
   add_machine_options(table, options);
   return table;
 }
@@ -154,18 +219,7 @@ void check_options(const TrainOptions& o, int ranks) {
                     "{}` or `srun -n {}`, or leave --gpus out",
                     *o.gpus, ranks_text(ranks), *o.gpus, *o.gpus));
   }
-  if (o.cfg != "creps") {
-    throw InputError(
-        fmt::format("--cfg={} is not available in this version: give --cfg=creps", o.cfg));
-  }
-  if (o.aug != "noaug") {
-    throw InputError(
-        fmt::format("--aug={} is not available in this version: give --aug=noaug", o.aug));
-  }
-  if (!o.metrics.empty()) {
-    throw InputError(fmt::format(
-        "--metrics={} is not available in this version: give --metrics=none", o.metrics.front()));
-  }
+  check_precision(o);
   if (o.outdir.empty() && o.run_dir.empty()) {
     throw InputError("neither --outdir nor --run-dir is given: say where the run is to be written");
   }
@@ -173,7 +227,27 @@ void check_options(const TrainOptions& o, int ranks) {
     throw InputError(fmt::format("--desc={}: a part of a folder's name cannot hold a /", o.desc));
   }
   if (o.resume != "none") require_file("resume", o.resume);
-  if (o.restart != "auto" && o.restart != "never") require_file("restart", o.restart);
+  if (o.restart != "auto" && o.restart != "anew" && o.restart != "never") {
+    require_file("restart", o.restart);
+  }
+  if (o.time_limit != "none" && !parse_duration(o.time_limit)) {
+    throw InputError(fmt::format(
+        "--time-limit={}: give minutes, HH:MM, HH:MM:SS, D-HH:MM or D-HH:MM:SS, or none",
+        o.time_limit));
+  }
+}
+
+std::vector<std::string> unused_options(const TrainOptions& o, const OptionTable& table) {
+  std::vector<std::string> texts;
+  const auto unused = [&](const char* option, bool used, const char* user) {
+    if (table.is_given(option) && !used) {
+      texts.push_back(fmt::format("--{} has no effect without --aug={}", option, user));
+    }
+  };
+  unused("p", o.aug == "fixed", "fixed");
+  unused("target", o.aug == "ada", "ada");
+  unused("augpipe", o.aug != "noaug", "ada or --aug=fixed");
+  return texts;
 }
 
 void resolve_options(TrainOptions& o, int ranks, const DatasetFacts& data) {
@@ -181,8 +255,11 @@ void resolve_options(TrainOptions& o, int ranks, const DatasetFacts& data) {
   check_batch(o, ranks);
   o.gpus = ranks;
   o.batch_gpu = o.batch_gpu.value_or(o.batch / ranks);
-  o.glr = o.glr.value_or(kDefaultLearningRate);
-  o.map_depth = o.map_depth.value_or(kDefaultMapDepth);
+  const auto resolution = static_cast<double>(data.resolution);
+  o.gamma = o.gamma.value_or(kAutoGamma * resolution * resolution / static_cast<double>(o.batch));
+  o.glr = o.glr.value_or(o.is_stylegan3() ? 0.0025 : 0.002);
+  o.map_depth = o.map_depth.value_or(o.is_stylegan3() ? 2 : 8);
+  if (o.fp32) o.precision = "fp32";
 }
 
 }  // namespace galette

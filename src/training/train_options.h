@@ -27,39 +27,57 @@ struct TrainOptions {
   // How.
   int64_t batch = 0;
   std::optional<int64_t> batch_gpu;
-  double gamma = 0;
+  std::optional<double> gamma;  ///< without a value: found from resolution and batch
   std::optional<double> glr;
   double dlr = 0.002;
-  std::string aug = "noaug";
+  std::string aug = "ada";  ///< noaug, ada, fixed
+  std::string augpipe = "bgc";
+  double p = 0.2;       ///< strength of --aug=fixed
+  double target = 0.6;  ///< of --aug=ada: the mean sign of D on real images
   int64_t seed = 0;
-  std::string precision = "fp32";
+  std::string precision = "auto";
+  bool fp32 = false;
+  int64_t stop_on_nan = 100;  ///< iterations in a row with non-finite gradients; 0: never
 
   // How long, and what is left behind.
   int64_t kimg = 25000;
   int64_t tick = 4;
   int64_t snap = 50;
-  std::vector<std::string> metrics;
+  std::vector<std::string> metrics{"fid50k_full"};
   std::string outdir;
   std::string run_dir;
   std::string desc;
-  std::string restart = "auto";  ///< auto, never, or a checkpoint file
+  std::string restart = "auto";  ///< auto, anew, never, or a checkpoint file
   double checkpoint_every = 20;  ///< minutes
+  bool checkpoint_sync = false;
   int64_t keep = 2;
+  std::string time_limit = "none";  ///< see parse_duration()
+  std::string io = "collective";    ///< collective or rank0
+  double io_deadline = 600;         ///< seconds
+  double watchdog = 300;            ///< seconds; 0: off
 
   // The machine.
   std::optional<int64_t> gpus;
   int64_t workers = 3;
   double cache_mem = 4;  ///< GiB of host memory
+  bool nobench = false;
+  std::string config;  ///< TOML file of options, or empty
   bool dry_run = false;
 
   // Derived, once resolve_options() has filled in the defaults.
+  bool is_stylegan3() const { return cfg == "stylegan3-t" || cfg == "stylegan3-r"; }
   /// Channel base and maximum of the generator; the discriminator takes cbase and cmax as they are.
-  int64_t generator_cbase() const { return 2 * cbase; }
-  int64_t generator_cmax() const { return 2 * cmax; }
+  int64_t generator_cbase() const { return wide_generator() ? 2 * cbase : cbase; }
+  int64_t generator_cmax() const { return wide_generator() ? 2 * cmax : cmax; }
+  /// Whether no layer computes in 16 bits and nothing is clamped.
+  bool full_precision() const { return precision == "fp32" || precision == "tf32"; }
   /// Micro-batches that a rank accumulates in one phase.
   int64_t accumulation_steps() const { return batch / (*gpus * *batch_gpu); }
   /// Samples that share one minibatch-std group.
   int64_t group_size() const { return mbstd_group < batch ? mbstd_group : batch; }
+
+ private:
+  bool wide_generator() const { return cfg == "creps" || cfg == "stylegan3-r"; }
 };
 
 /// What the rules need to know about a dataset.
@@ -75,12 +93,14 @@ struct DatasetFacts {
 /// The table of all options, bound to `options`, which must outlive it.
 OptionTable train_option_table(TrainOptions& options);
 
-/// The rules that need no dataset: ranks, folders, and what this version can train. Throws
-/// InputError.
+/// The rules that need no dataset: ranks, folders, files, precision. Throws InputError.
 void check_options(const TrainOptions& options, int ranks);
 
+/// Options that were given and have no effect beside the others, one text each.
+std::vector<std::string> unused_options(const TrainOptions& options, const OptionTable& table);
+
 /// The rules that do, in the order of their list; then fills in the defaults that depend on other
-/// options (gpus, batch_gpu, glr, map_depth). Throws InputError.
+/// options (gpus, batch_gpu, gamma, glr, map_depth, precision). Throws InputError.
 void resolve_options(TrainOptions& options, int ranks, const DatasetFacts& data);
 
 }  // namespace galette

@@ -9,12 +9,13 @@
 
 #include "io/checkpoint.h"
 #include "models/network.h"
+#include "training/ada.h"
 #include "training/adam.h"
 #include "training/losses.h"
 
 namespace galette {
 
-/// Intervals, in iterations, of the regularisation phases.
+/// Intervals, in iterations, of the regularisation phases; 1 means that there is none.
 struct LazyIntervals {
   int64_t g = 4;
   int64_t d = 16;
@@ -25,6 +26,7 @@ struct TrainState {
   std::unique_ptr<Discriminator> d;
   std::optional<Adam> g_adam, d_adam;
   PathLengthMean path_length_mean;
+  AdaController ada{AdaConfig{}};
 
   int64_t iteration = 0;   ///< t: iterations done
   int64_t images = 0;      ///< N: real images shown

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/trainer.h"
 
+#include <functional>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -8,7 +9,7 @@
 #include "base/exit_code.h"
 #include "base/log.h"
 #include "io/check.h"
-#include "io/together.h"
+#include "parallel/heartbeat.h"
 #include "training/network_snapshot.h"
 #include "training/train_networks.h"
 
@@ -24,33 +25,50 @@ double seconds_since(Clock::time_point start) {
 /// A tick is 4 kimg by default: too long to keep what a rank reads ahead in memory.
 constexpr int64_t kBatchesAheadPerWorker = 2;
 
+/// Starting and ending a tick may take so much longer than a section of an iteration.
+constexpr double kLongSections = 10;
+
+/// Something that a full disk may prevent and that a run can do without.
+void write_if_possible(const std::function<void()>& write) {
+  try {
+    write();
+  } catch (const std::runtime_error& error) {
+    log::warning("{}; training goes on", error.what());
+  }
+}
+
 BatchPlan batch_plan(const TrainOptions& o, const Communicator& comm) {
   return {o.batch, comm.size(), comm.rank(), *o.batch_gpu};
 }
 
-}  // namespace
-
-Trainer::Trainer(const TrainOptions& options, const io::Dataset& data, const RunDirectory& run,
-                 MpiCommunicator& comm, const PreemptionSignals& signals)
-    : options_(options),
-      data_(data),
-      run_(run),
-      comm_(comm),
-      signals_(signals),
-      draws_(SampleRng(static_cast<uint64_t>(options.seed)), tensor_options(options)),
-      plan_(batch_plan(options, comm)),
-      state_(make_train_state(options, data.info().resolution, data.info().channels,
-                              data.label_dim())),
-      losses_(loss_config(options)),
-      phases_(state_, losses_, plan_, comm_, draws_, fake_labels(), statistics_),
-      grid_(data, draws_, *state_.g_ema),
-      sampler_(SampleRng(static_cast<uint64_t>(options.seed)), data.size()) {
-  ema_.half_life_kimg = 10.0 * static_cast<double>(options.batch) / 32;
-  // A transferred network is a good average from the first iteration on.
-  if (options.resume != "none") ema_.ramp_up.reset();
+ImageShape image_shape(const io::Dataset& data) {
+  return {data.info().resolution, data.info().channels, data.label_dim()};
 }
 
-PhaseRunner::FakeLabels Trainer::fake_labels() const {
+}  // namespace
+
+Trainer::Trainer(const RunSurroundings& surroundings, const io::Dataset& data)
+    : options_(surroundings.options),
+      data_(data),
+      run_(surroundings.run),
+      comm_(surroundings.comm),
+      draws_(SampleRng(static_cast<uint64_t>(options_.seed)), tensor_options(options_)),
+      plan_(batch_plan(options_, comm_)),
+      state_(make_train_state(options_, image_shape(data))),
+      losses_(loss_config(options_)),
+      pipe_(make_augment_pipe(options_, image_shape(data))),
+      phases_(state_, losses_, plan_, comm_,
+              PhaseInputs(state_, losses_, draws_, fake_labels(), pipe_ ? &*pipe_ : nullptr),
+              statistics_),
+      grid_(data, draws_, *state_.g_ema),
+      sampler_(SampleRng(static_cast<uint64_t>(options_.seed)), data.size()),
+      keeper_(surroundings) {
+  ema_.half_life_kimg = 10.0 * static_cast<double>(options_.batch) / 32;
+  // A transferred network is a good average from the first iteration on.
+  if (options_.resume != "none") ema_.ramp_up.reset();
+}
+
+PhaseInputs::FakeLabels Trainer::fake_labels() const {
   return [this](Phase phase, int64_t iteration, const std::vector<int64_t>& samples) {
     std::vector<int64_t> items;
     for (const int64_t g : samples) {
@@ -61,26 +79,53 @@ PhaseRunner::FakeLabels Trainer::fake_labels() const {
 }
 
 int Trainer::run() {
-  start();
-  while (!finished()) {
+  if (!start()) return kExitDoNotRestart;
+  for (;;) {
+    const RunKeeper::Verdict verdict = keeper_.agree();
+    bool save = verdict.checkpoint;
+    // In haste, what a tick writes waits for the next start.
+    if (tick_is_over() && verdict.stop != StopLevel::in_haste) save |= end_tick();
+    if (finished() && !tick_is_over()) break;
+    if (verdict.stop != StopLevel::none) return stop(verdict.reason);
+    // What a bad iteration led to waits for a good one.
+    if (save && !health_.is_bad()) save_checkpoint();
     iterate();
-    if (tick_is_over()) end_tick();
-    const Verdict verdict = agree();
-    if (verdict.checkpoint || verdict.stop || finished()) save_checkpoint();
-    if (verdict.stop && !finished()) {
-      log::info("Stopped after {} iterations, as asked; the same command goes on from here.",
-                state_.iteration);
-      return kExitSavedGoOn;
-    }
+    if (health_.is_hopeless(options_.stop_on_nan)) return give_up();
   }
+  save_last_checkpoint();
   progress_.reset();
   log::info("Done: {:.1f} kimg in {}.", static_cast<double>(state_.images) / 1000, run_.path());
   return kExitDone;
 }
 
-void Trainer::start() {
+int Trainer::stop(int reason) {
+  if (!health_.is_bad()) save_last_checkpoint();
+  progress_.reset();
+  log::info("Stopped after {} iterations ({}); the same command goes on from here.",
+            state_.iteration, stop_reason(reason));
+  return kExitSavedGoOn;
+}
+
+int Trainer::give_up() {
+  progress_.reset();
+  log::error(
+      "gradients were not finite in {} iterations in a row (first of them: {}): stopped without "
+      "saving; go on from the last checkpoint with a lower --glr or --dlr, or --precision=fp32",
+      options_.stop_on_nan, health_.first_of_streak());
+  return kExitDoNotRestart;
+}
+
+bool Trainer::start() {
+  const WatchedSection section("start-up", kLongSections * options_.watchdog);
   const bool continued = go_on_from_checkpoint();
-  start_ = last_checkpoint_ = Clock::now();
+  if (continued) saved_ = {state_.iteration, state_.tick};
+  if (!finished() && !keeper_.may_start(state_.iteration)) return false;
+  start_ = Clock::now();
+  start_output(continued);
+  return true;
+}
+
+void Trainer::start_output(bool continued) {
   if (!continued) {
     if (options_.resume != "none") transfer_networks(options_.resume, state_, comm_.handle());
     log_network(*state_.g);
@@ -109,56 +154,67 @@ std::vector<int64_t> Trainer::items_of(int64_t iteration) {
   return items;
 }
 
+io::Batch Trainer::next_batch() {
+  const WatchedSection section("data");
+  return prefetcher_->next();
+}
+
 void Trainer::iterate() {
-  const io::Batch batch = prefetcher_->next();
+  keeper_.begin_iteration(state_.iteration);
+  const io::Batch batch = next_batch();
   const RealBatch reals{batch.images, batch.labels};
+  bool is_healthy = true;
   for (const Phase phase : kPhases) {
     if (!losses_.due(phase, state_.iteration)) continue;
+    const WatchedSection section(phase_name(phase));
     const Clock::time_point begin = Clock::now();
-    non_finite_ += phases_.run(phase, reals);
+    const GradientHealth health = phases_.run(phase, reals);
+    if (health.non_finite > 0) is_healthy = false;
+    health_.note(health, state_.iteration);
     if (comm_.rank() == 0) {
       statistics_.report("Timing/" + phase_name(phase), 1000 * seconds_since(begin));
     }
   }
+  health_.end_iteration(is_healthy);
   update_ema(*state_.g_ema, *state_.g,
              ema_beta(ema_, static_cast<double>(state_.images), static_cast<double>(plan_.batch)));
   state_.images += plan_.batch;
   ++state_.iteration;
+  state_.ada.update(state_.iteration, plan_.batch, comm_);
   progress_->update(static_cast<double>(state_.images) / 1000);
 }
 
-Trainer::Verdict Trainer::agree() const {
-  const bool time = seconds_since(last_checkpoint_) >= 60 * options_.checkpoint_every;
-  // Clocks differ; rank 0's decides.
-  at::Tensor flags =
-      at::tensor({signals_.requested() ? 1 : 0, comm_.rank() == 0 && time ? 1 : 0}, at::kInt);
-  comm_.all_reduce(flags, ReduceOp::max);
-  return {flags[0].item<int>() != 0, flags[1].item<int>() != 0};
-}
-
 bool Trainer::tick_is_over() const {
+  if (state_.images == state_.tick_start) return false;
   return finished() || state_.tick == 0 ||
          state_.images >= state_.tick_start + 1000 * options_.tick;
 }
 
-void Trainer::end_tick() {
-  if (non_finite_ > 0) {
-    log::warning("{} gradient values were not finite in this tick and were replaced", non_finite_);
-    non_finite_ = 0;
+bool Trainer::end_tick() {
+  const WatchedSection section("end of tick", kLongSections * options_.watchdog);
+  if (comm_.rank() == 0) {
+    statistics_.report("Health/nonfinite_gradients", static_cast<double>(health_.end_tick()));
   }
   log_->end_tick(state_, seconds(), statistics_, comm_);
-  if (finished() || state_.tick % options_.snap == 0) write_snapshot();
-  log_->write_row(statistics_, seconds());
+  const bool is_snapshot = finished() || state_.tick % options_.snap == 0;
+  if (is_snapshot) write_snapshot();
+  write_if_possible([&] { log_->write_row(statistics_, seconds()); });
   ++state_.tick;
   state_.tick_start = state_.images;
+  return is_snapshot;
 }
 
 void Trainer::write_snapshot() {
+  keeper_.finish_save();
   const int64_t kimg = state_.images / 1000;
-  grid_.write_fakes(run_.file(fmt::format("fakes{:06d}.png", kimg)), *state_.g_ema, comm_,
-                    plan_.micro);
-  write_network_snapshot(run_.file(fmt::format("network-snapshot-{:06d}.h5", kimg)), state_,
-                         options_, data_.info(), comm_.handle());
+  write_if_possible([&] {
+    grid_.write_fakes(run_.file(fmt::format("fakes{:06d}.png", kimg)), *state_.g_ema, comm_,
+                      plan_.micro);
+  });
+  write_if_possible([&] {
+    write_network_snapshot(run_.file(fmt::format("network-snapshot-{:06d}.h5", kimg)), state_,
+                           options_, data_.info(), comm_.handle());
+  });
 }
 
 double Trainer::seconds() const {
@@ -171,6 +227,8 @@ io::CheckpointContent Trainer::checkpoint_content() {
   state["seed"] = options_.seed;
   state["batch"] = options_.batch;
   state["dataset_fingerprint"] = data_.info().fingerprint;
+  state["ada"] = state_.ada.save(comm_);
+  keeper_.complete_state(state);
   const at::Tensor statistics = statistics_.save(comm_).flatten();
   const double* values = statistics.const_data_ptr<double>();
   state["statistics"] = std::vector<double>(values, values + statistics.numel());
@@ -178,32 +236,31 @@ io::CheckpointContent Trainer::checkpoint_content() {
 }
 
 void Trainer::save_checkpoint() {
-  const std::string path = run_.file(io::checkpoint_name(state_.iteration));
-  io::write_checkpoint(path, checkpoint_content(), comm_.handle());
-  if (comm_.rank() == 0) io::prune_checkpoints(run_.path(), static_cast<size_t>(options_.keep));
-  last_checkpoint_ = Clock::now();
+  const Clock::time_point begin = Clock::now();
+  keeper_.save(state_.iteration, checkpoint_content());
+  saved_ = {state_.iteration, state_.tick};
+  if (comm_.rank() == 0) {
+    statistics_.report("Timing/checkpoint_stall_ms", 1000 * seconds_since(begin));
+  }
+}
+
+void Trainer::save_last_checkpoint() {
+  keeper_.finish_save();
+  if (saved_ == std::pair(state_.iteration, state_.tick) && keeper_.is_saved()) return;
+  keeper_.save_and_wait(state_.iteration, checkpoint_content());
 }
 
 bool Trainer::go_on_from_checkpoint() {
-  if (options_.restart == "never") return false;
   io::CheckpointContent content{state_.arrays(), {}};
-  std::string path = options_.restart;
-  if (options_.restart == "auto") {
-    io::on_root(comm_.handle(), [&] { io::sweep_checkpoint_temporaries(run_.path()); });
-    const io::LoadedCheckpoint loaded =
-        io::load_newest_checkpoint(run_.path(), content, comm_.handle());
-    for (const std::string& why : loaded.rejected) log::warning("{}", why);
-    if (loaded.path.empty()) return false;
-    path = loaded.path;
-  } else {
-    io::read_checkpoint(path, content, comm_.handle());
-  }
+  const std::string path = keeper_.load(content);
+  if (path.empty()) return false;
   const nlohmann::json& state = content.state;
   if (state.at("seed") != options_.seed || state.at("batch") != options_.batch ||
       state.at("dataset_fingerprint") != data_.info().fingerprint) {
     throw InputError(path + ": was made with another --seed, --batch or --data; give those");
   }
   state_.set_scalars(state);
+  state_.ada.load(state.at("ada"), comm_);
   std::vector<double> values;
   // Sums that are not finite were stored as null.
   for (const nlohmann::json& value : state.at("statistics")) {

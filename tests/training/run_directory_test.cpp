@@ -10,12 +10,14 @@
 #include <gtest/gtest.h>
 
 #include "io/check.h"
+#include "tests/support/input_error.h"
 #include "io/together.h"
 #include "tests/support/temp_dir.h"
 
 namespace galette {
 namespace {
 
+using galette::testing::error_of;
 namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
@@ -40,15 +42,6 @@ struct Options : TrainOptions {
 
 RunDirectory prepare(const Options& options, const DatasetFacts& data = emoji()) {
   return RunDirectory::prepare(options, options.table, data, MPI_COMM_WORLD);
-}
-
-std::string error_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(RunName, TellsTheMainOptions) {

@@ -4,14 +4,17 @@
 #include <functional>
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "io/check.h"
+#include "tests/support/input_error.h"
 
 namespace galette {
 namespace {
 
+using galette::testing::error_of;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -20,7 +23,7 @@ const std::string kRequired = "--cfg=creps --data=set.h5 --batch=16 --gamma=0.5 
 
 TrainOptions parsed(const std::string& line) {
   TrainOptions options;
-  const OptionTable table = train_option_table(options);
+  OptionTable table = train_option_table(options);
   CLI::App app;
   table.add_to(app);
   app.parse(line);
@@ -31,22 +34,14 @@ DatasetFacts emoji() {
   return {"emoji", 3926, 32, 3, 0, "f00d"};
 }
 
-std::string error_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 std::string check_error(const std::string& line, int ranks = 1) {
   return error_of([&] { check_options(parsed(kRequired + line), ranks); });
 }
 
 std::string resolve_error(const std::string& line, int ranks = 1, DatasetFacts data = emoji()) {
   return error_of([&] {
-    TrainOptions options = parsed("--cfg=creps --data=set.h5 --gamma=1 --outdir=runs " + line);
+    const std::string cfg = line.find("--cfg") == std::string::npos ? "--cfg=creps " : "";
+    TrainOptions options = parsed(cfg + "--data=set.h5 --gamma=1 --outdir=runs " + line);
     resolve_options(options, ranks, data);
   });
 }
@@ -63,8 +58,82 @@ TEST(TrainOptions, DefaultsAreResolved) {
   EXPECT_EQ(o.generator_cbase(), 65536);
   EXPECT_EQ(o.generator_cmax(), 1024);
   EXPECT_EQ(o.accumulation_steps(), 1);
-  EXPECT_EQ(o.aug, "noaug");
-  EXPECT_TRUE(o.metrics.empty());
+  EXPECT_EQ(o.aug, "ada");
+  EXPECT_EQ(o.augpipe, "bgc");
+  EXPECT_EQ(o.target, 0.6);
+  EXPECT_EQ(o.precision, "auto");
+  EXPECT_THAT(o.metrics, ElementsAre("fid50k_full"));
+}
+
+TEST(TrainOptions, DefaultsDependOnTheConfiguration) {
+  const auto resolved = [](const std::string& cfg) {
+    TrainOptions o = parsed("--cfg=" + cfg + " --data=set.h5 --batch=16 --gamma=2 --outdir=runs");
+    resolve_options(o, 1, emoji());
+    return o;
+  };
+  for (const char* cfg : {"stylegan3-t", "stylegan3-r"}) {
+    EXPECT_EQ(resolved(cfg).glr, 0.0025) << cfg;
+    EXPECT_EQ(resolved(cfg).map_depth, 2) << cfg;
+  }
+  EXPECT_EQ(resolved("stylegan2").glr, 0.002);
+  EXPECT_EQ(resolved("stylegan2").map_depth, 8);
+  EXPECT_EQ(resolved("stylegan2").generator_cbase(), 32768);
+  EXPECT_EQ(resolved("stylegan3-t").generator_cmax(), 512);
+  EXPECT_EQ(resolved("stylegan3-r").generator_cbase(), 65536);
+  EXPECT_EQ(resolved("stylegan3-r").generator_cmax(), 1024);
+}
+
+TEST(TrainOptions, GammaIsFoundFromResolutionAndBatch) {
+  TrainOptions o = parsed("--cfg=stylegan2 --data=set.h5 --batch=16 --gamma=auto --outdir=runs");
+  resolve_options(o, 1, emoji());
+  EXPECT_DOUBLE_EQ(*o.gamma, 0.0002 * 32 * 32 / 16);
+}
+
+TEST(TrainOptions, Precision) {
+  EXPECT_EQ(check_error("--fp32=1 --precision=bf16"),
+            "--fp32=true contradicts --precision=bf16: give one of them");
+  EXPECT_EQ(check_error("--precision=fp16"),
+            "--precision=fp16 needs a GPU, and this run has none: give auto, fp32 or bf16");
+  EXPECT_THAT(check_error("--precision=tf32"), HasSubstr("needs a GPU"));
+  EXPECT_EQ(check_error("--precision=bf16"), "no error");
+  TrainOptions o = parsed(kRequired + "--fp32=1");
+  resolve_options(o, 1, emoji());
+  EXPECT_EQ(o.precision, "fp32");
+  EXPECT_TRUE(o.full_precision());
+}
+
+TEST(TrainOptions, OptionsWithoutEffectAreNamed) {
+  const auto unused = [](const std::string& line) {
+    TrainOptions o;
+    OptionTable table = train_option_table(o);
+    CLI::App app;
+    table.add_to(app);
+    app.parse(kRequired + line);
+    return unused_options(o, table);
+  };
+  EXPECT_THAT(unused("--p=0.3"), ElementsAre("--p has no effect without --aug=fixed"));
+  EXPECT_THAT(unused("--aug=fixed --p=0.3 --target=0.5"),
+              ElementsAre("--target has no effect without --aug=ada"));
+  EXPECT_THAT(unused("--aug=noaug --augpipe=bg"),
+              ElementsAre("--augpipe has no effect without --aug=ada or --aug=fixed"));
+  EXPECT_THAT(unused("--target=0.5"), ElementsAre());
+}
+
+TEST(TrainOptions, RangesOfNumbers) {
+  EXPECT_EQ(error_of([] { parsed(kRequired + "--p=1.5"); }), "--p=1.5: must be 0 to 1");
+  EXPECT_EQ(error_of([] { parsed(kRequired + "--target=-0.1"); }), "--target=-0.1: must be 0 to 1");
+  EXPECT_EQ(error_of([] { parsed(kRequired + "--freezed=-1"); }), "--freezed=-1: must be >= 0");
+  EXPECT_EQ(error_of([] { parsed(kRequired + "--gamma=-1"); }), "--gamma=-1: must be >= 0");
+  EXPECT_EQ(error_of([] { parsed(kRequired + "--gamma=much"); }), "--gamma=much: not a number");
+  for (const char* option : {"cbase", "cmax", "map-depth", "mbstd-group", "tick", "snap", "kimg",
+                             "workers", "batch-gpu", "gpus"}) {
+    const std::string text = fmt::format("--{}=0", option);
+    EXPECT_THAT(error_of([&] { parsed(kRequired + text); }), HasSubstr(text + ": must be")) << text;
+  }
+  for (const char* option : {"glr", "dlr", "seed", "stop-on-nan"}) {
+    const std::string text = fmt::format("--{}=-1", option);
+    EXPECT_THAT(error_of([&] { parsed(kRequired + text); }), HasSubstr(text + ": must be")) << text;
+  }
 }
 
 TEST(TrainOptions, GivenValuesStay) {
@@ -90,17 +159,6 @@ TEST(TrainOptions, UnknownNamesAreListedWithTheKnownOnes) {
   EXPECT_EQ(error_of([] { parsed("--cfg=biggan"); }),
             "--cfg=biggan: 'biggan' is not one of stylegan3-t, stylegan3-r, stylegan2, creps");
   EXPECT_THROW(parsed(kRequired + "--unknown=1"), CLI::ParseError);
-}
-
-TEST(TrainOptions, WhatThisVersionCannotDoIsRefused) {
-  EXPECT_EQ(error_of([] {
-              check_options(parsed("--cfg=stylegan2 --data=d --batch=4 --gamma=1 --outdir=o"), 1);
-            }),
-            "--cfg=stylegan2 is not available in this version: give --cfg=creps");
-  EXPECT_EQ(check_error("--aug=ada"),
-            "--aug=ada is not available in this version: give --aug=noaug");
-  EXPECT_EQ(check_error("--metrics=fid50k_full"),
-            "--metrics=fid50k_full is not available in this version: give --metrics=none");
 }
 
 TEST(TrainOptions, GpusMustBeTheNumberOfRanks) {
@@ -136,7 +194,11 @@ TEST(TrainOptions, DatasetMustSuitTheNetworks) {
   data.resolution = 4;
   EXPECT_THAT(resolve_error("--batch=16", 1, data), HasSubstr("--data=set.h5: images of 4x4"));
   data.resolution = 48;
-  EXPECT_THAT(resolve_error("--batch=16", 1, data), HasSubstr("power of two"));
+  EXPECT_THAT(resolve_error("--batch=16", 1, data), HasSubstr("power of two of at least 8"));
+  data.resolution = 4;
+  EXPECT_THAT(resolve_error("--batch=16 --cfg=stylegan3-t", 1, data),
+              HasSubstr("--cfg=stylegan3-t needs a power of two of at least 8"));
+  EXPECT_EQ(resolve_error("--batch=16 --cfg=stylegan2", 1, data), "no error");
 }
 
 TEST(TrainOptions, ConditionalTrainingNeedsLabels) {
@@ -199,7 +261,7 @@ TEST(TrainOptions, OnlyOptionsThatDecideTheResultAreCompared) {
   here.seed = 3;
   here.gamma = 2;
   EXPECT_THAT(table_here.differences(table_there.to_json()),
-              ElementsAre("--gamma (0 there, 2 here)", "--seed (0 there, 3 here)"));
+              ElementsAre("--gamma (unset there, 2 here)", "--seed (0 there, 3 here)"));
 }
 
 }  // namespace
