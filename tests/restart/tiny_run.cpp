@@ -104,12 +104,15 @@ TinyRun::TinyRun(const std::string& name, int ranks, std::string options)
 
 Outcome TinyRun::train(const std::string& more, const std::string& variables) const {
   const std::string options = options_ + " " + more;
-  const bool has_precision = options.find("--precision") != std::string::npos;
+  const auto given = [&](const char* option, const char* otherwise) {
+    return options.find(option) != std::string::npos ? "" : otherwise;
+  };
   return run_program(
       ranks_,
-      fmt::format("train --run-dir={} --data={}/set.h5 --cfg=creps --gamma=1 --cbase=64 --cmax=8 "
-                  "--map-depth=2 --aug=noaug --metrics=none --tick=1 --snap=100 {} {}",
-                  path_, tiny_folder(), has_precision ? "" : "--precision=fp32", options),
+      fmt::format("train --run-dir={} --data={}/set.h5 {} {} --gamma=1 --cbase=64 --cmax=8 "
+                  "--map-depth=2 {} --metrics=none --tick=1 --snap=100 {}",
+                  path_, tiny_folder(), given("--cfg", "--cfg=stylegan2"),
+                  given("--precision", "--precision=fp32"), given("--aug", "--aug=noaug"), options),
       variables, kTimeout);
 }
 
