@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/generator_file.h"
+
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "io/check.h"
+#include "io/network_exchange.h"
+#include "models/factory.h"
+
+namespace galette {
+namespace {
+
+constexpr const char* kNetwork = "G_ema";
+
+std::unique_ptr<Generator> build(const std::string& path, const io::NetworkRecord& record) {
+  if (record.class_name.empty())
+    throw InputError(fmt::format(
+        "{}: does not say how its networks are built; give a network-snapshot-*.h5", path));
+  try {
+    return make_generator(record.class_name, record.init, at::kFloat);
+  } catch (const InputError& error) {
+    throw InputError(fmt::format("{}: {}", path, error.what()));
+  } catch (const nlohmann::json::exception& error) {
+    throw InputError(
+        fmt::format("{}: the arguments of its generator make no sense: {}", path, error.what()));
+  }
+}
+
+void fill(const std::string& path, const io::NetworkRecord& record, ParameterArena& arena) {
+  const at::NoGradGuard no_grad;
+  for (const auto* entries : {&arena.parameters(), &arena.buffers()}) {
+    for (const ArenaEntry& entry : *entries) {
+      const auto stored = record.tensors.find(entry.name);
+      if (stored == record.tensors.end())
+        throw InputError(fmt::format("{}: its generator lacks {}", path, entry.name));
+      const at::Tensor& value = stored->second.value;
+      if (value.sizes() != at::IntArrayRef(entry.shape))
+        throw InputError(fmt::format("{}: {} has shape [{}], its arguments say [{}]", path,
+                                     entry.name, fmt::join(value.sizes(), ","),
+                                     fmt::join(entry.shape, ",")));
+      entry.tensor.copy_(value);
+    }
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Generator> load_generator(const std::string& path) {
+  const io::NetworkFile file = io::read_networks(path);
+  const auto record = file.networks.find(kNetwork);
+  if (record == file.networks.end())
+    throw InputError(fmt::format("{}: has no network {}", path, kNetwork));
+  auto generator = build(path, record->second);
+  fill(path, record->second, generator->arena());
+  return generator;
+}
+
+}  // namespace galette

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// A trained generator out of a file, ready to make images.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "models/network.h"
+
+namespace galette {
+
+/// The network G_ema of a snapshot or of safetensors that galette wrote, with frozen tensors.
+/// Throws InputError naming the file when it holds no such network, or one that this version does
+/// not know, or whose tensors do not fit.
+std::unique_ptr<Generator> load_generator(const std::string& path);
+
+}  // namespace galette
