@@ -58,16 +58,16 @@ class Metadata {
   std::string path_;
 };
 
-at::Tensor widened(const at::Tensor& value) {
-  const bool narrow = value.scalar_type() == at::kHalf || value.scalar_type() == at::kBFloat16;
-  return narrow ? value.to(at::kFloat) : value;
-}
-
 bool has_tensor(const NetworkRecord& record, const std::string& name) {
   return record.tensors.count(name) > 0;
 }
 
 }  // namespace
+
+at::Tensor widened(const at::Tensor& value) {
+  const bool narrow = value.scalar_type() == at::kHalf || value.scalar_type() == at::kBFloat16;
+  return narrow ? value.to(at::kFloat) : value;
+}
 
 SafetensorsFile to_safetensors(const NetworkFile& file) {
   SafetensorsFile out;
@@ -125,9 +125,9 @@ NetworkFile read_networks(const std::string& path) {
       return from_safetensors(read_safetensors(path), path);
     case FileKind::pickle:
       throw InputError(fmt::format(
-          "{}: is a Python pickle, which is not read directly; turn it into a snapshot or "
-          "safetensors first",
-          path));
+          "{}: is a Python pickle; turn it into a snapshot first: galette convert --source={} "
+          "--dest=FILE.h5",
+          path, path));
     case FileKind::zip:
       throw InputError(fmt::format(
           "{}: is a ZIP archive, such as PyTorch's weight files; give a network-snapshot-*.h5 or "

@@ -23,6 +23,9 @@ NetworkFile from_safetensors(const SafetensorsFile& file, const std::string& pat
 /// Throws InputError with one line for others, and for damaged ones as their readers do.
 NetworkFile read_networks(const std::string& path);
 
+/// Floating-point numbers of 16 bits as float32, which holds them exactly; others as they are.
+at::Tensor widened(const at::Tensor& value);
+
 /// What the tensors of a generator give away: creps, stylegan2, stylegan3; empty when nothing.
 std::string generator_family(const NetworkRecord& record);
 
