@@ -10,9 +10,8 @@
 #include <string_view>
 
 #include <fmt/format.h>
-#include <zlib.h>
 
-#include "io/check.h"
+#include "io/gzip_reader.h"
 #include "io/image_source.h"
 
 namespace galette::io {
@@ -23,69 +22,38 @@ constexpr const char* kLabels = "-labels-idx1-ubyte";
 constexpr int kUnpaddedSide = 28, kMargin = 2;
 constexpr int64_t kMaxBytes = int64_t{1} << 34;
 
-struct CloseGzip {
-  void operator()(gzFile file) const { gzclose_r(file); }
-};
-using Gzip = std::unique_ptr<gzFile_s, CloseGzip>;
-
-class IdxReader {
- public:
-  explicit IdxReader(std::string path) : path_(std::move(path)) {
-    file_.reset(gzopen(path_.c_str(), "rb"));
-    if (!file_) throw InputError(fmt::format("{}: cannot be opened", path_));
+/// The elements of a uint8 array; sets its axes.
+std::vector<uint8_t> read_array(GzipReader& file, size_t axes, std::vector<int64_t>& shape) {
+  std::array<uint8_t, 4> head{};
+  file.fill(head);
+  if (head[0] != 0 || head[1] != 0 || head[2] != 8 || head[3] != axes)
+    file.fail(fmt::format("not an IDX file of bytes with {} axes", axes));
+  int64_t bytes = 1;
+  for (size_t axis = 0; axis < axes; ++axis) {
+    file.fill(head);
+    shape.push_back(int64_t{head[0]} << 24 | head[1] << 16 | head[2] << 8 | head[3]);
+    if (__builtin_mul_overflow(bytes, shape.back(), &bytes) || bytes > kMaxBytes)
+      file.fail("its axes are too long");
   }
-
-  /// The elements of a uint8 array; sets its axes.
-  std::vector<uint8_t> read(size_t axes, std::vector<int64_t>& shape) {
-    std::array<uint8_t, 4> head{};
-    fill(head);
-    if (head[0] != 0 || head[1] != 0 || head[2] != 8 || head[3] != axes)
-      fail(fmt::format("not an IDX file of bytes with {} axes", axes));
-    int64_t bytes = 1;
-    for (size_t axis = 0; axis < axes; ++axis) {
-      fill(head);
-      shape.push_back(int64_t{head[0]} << 24 | head[1] << 16 | head[2] << 8 | head[3]);
-      if (__builtin_mul_overflow(bytes, shape.back(), &bytes) || bytes > kMaxBytes)
-        fail("its axes are too long");
-    }
-    std::vector<uint8_t> elements;
-    constexpr int64_t kStep = int64_t{1} << 24;  // a lie about the size costs no more memory
-    while (static_cast<int64_t>(elements.size()) < bytes) {
-      const size_t old = elements.size();
-      elements.resize(static_cast<size_t>(std::min(bytes, static_cast<int64_t>(old) + kStep)));
-      fill(std::span(elements).subspan(old));
-    }
-    uint8_t beyond = 0;
-    if (gzread(file_.get(), &beyond, 1) != 0) fail("it goes on after its last element");
-    return elements;
+  std::vector<uint8_t> elements;
+  constexpr int64_t kStep = int64_t{1} << 24;  // a lie about the size costs no more memory
+  while (static_cast<int64_t>(elements.size()) < bytes) {
+    const size_t old = elements.size();
+    elements.resize(static_cast<size_t>(std::min(bytes, static_cast<int64_t>(old) + kStep)));
+    file.fill(std::span(elements).subspan(old));
   }
-
-  [[noreturn]] void fail(const std::string& what) const {
-    throw InputError(fmt::format("{}: {}", path_, what));
-  }
-
- private:
-  void fill(std::span<uint8_t> bytes) {
-    const int got = gzread(file_.get(), bytes.data(), static_cast<unsigned>(bytes.size()));
-    if (got == static_cast<int>(bytes.size())) return;
-    int code = Z_OK;
-    const char* why = gzerror(file_.get(), &code);
-    fail(code == Z_OK || code == Z_BUF_ERROR ? "truncated: it ends too early"
-                                             : fmt::format("damaged: {}", why));
-  }
-
-  std::string path_;
-  Gzip file_;
-};
+  if (!file.at_end()) file.fail("it goes on after its last element");
+  return elements;
+}
 
 class IdxSource : public ImageSource {
  public:
   explicit IdxSource(const std::string& path) {
     std::vector<int64_t> shape;
-    IdxReader reader(path);
-    pixels_ = reader.read(3, shape);
+    GzipReader file(path);
+    pixels_ = read_array(file, 3, shape);
     count_ = shape[0];
-    if (shape[1] > INT16_MAX || shape[2] > INT16_MAX) reader.fail("its images are too large");
+    if (shape[1] > INT16_MAX || shape[2] > INT16_MAX) file.fail("its images are too large");
     height_ = static_cast<int>(shape[1]), width_ = static_cast<int>(shape[2]);
     margin_ = height_ == kUnpaddedSide && width_ == kUnpaddedSide ? kMargin : 0;
     read_labels(path);
@@ -117,10 +85,10 @@ class IdxSource : public ImageSource {
     path.replace(at, std::string_view(kImages).size(), kLabels);
     if (!std::filesystem::exists(path)) return;
     std::vector<int64_t> shape;
-    IdxReader reader(path);
-    labels_ = reader.read(1, shape);
+    GzipReader file(path);
+    labels_ = read_array(file, 1, shape);
     if (shape[0] != count_)
-      reader.fail(fmt::format("holds {} labels for {} images", shape[0], count_));
+      file.fail(fmt::format("holds {} labels for {} images", shape[0], count_));
   }
 
   std::vector<uint8_t> pixels_, labels_;

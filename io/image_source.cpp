@@ -36,6 +36,7 @@ std::unique_ptr<ImageSource> open_any(const std::string& path,
     return open_font_source(path, background.value_or(kWhite));
   }
   if (is_idx_name(path)) return open_idx_source(path);
+  if (is_cifar_name(path)) return open_cifar_source(path);
   throw InputError(fmt::format(
       "--source={}: not a kind of source; give a folder, a .zip archive, a .ttf font or "
       "a file named *-images-idx3-ubyte.gz",

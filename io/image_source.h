@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a dataset's images come from: a folder or a ZIP archive of PNG and JPEG files, the colour
-// bitmaps of a font, or an IDX file such as those of MNIST. Images are counted in bytewise order of
-// their names (fonts: by glyph; IDX: as stored). An object serves one thread; ranks open their own.
+// bitmaps of a font, an IDX file such as those of MNIST, or the archive of CIFAR-10. Images are
+// counted in bytewise order of their names (fonts: by glyph; IDX, CIFAR-10: as stored). An object
+// serves one thread; ranks open their own.
 #pragma once
 
 #include <memory>
@@ -16,7 +17,7 @@ namespace galette::io {
 class ImageSource {
  public:
   virtual ~ImageSource() = default;
-  /// "folder", "zip", "font" or "idx".
+  /// "folder", "zip", "font", "idx" or "cifar10".
   virtual std::string kind() const = 0;
   virtual int64_t size() const = 0;
   /// Name of an image relative to the source.
@@ -28,10 +29,10 @@ class ImageSource {
   virtual ImageLabel label(int64_t index) const = 0;
 };
 
-/// Opens `path`: a directory, *.zip, *.ttf, *.otf or *-images-idx3-ubyte[.gz]. Transparent images
-/// are laid over `background`; without one those of folders and archives are refused, and those of
-/// fonts are laid over white. Throws InputError when the path is missing, of another kind, or holds
-/// no image.
+/// Opens `path`: a directory, *.zip, *.ttf, *.otf, *-images-idx3-ubyte[.gz] or
+/// cifar-10-python.tar.gz. Transparent images are laid over `background`; without one those of
+/// folders and archives are refused, and those of fonts are laid over white. Throws InputError when
+/// the path is missing, of another kind, or holds no image.
 std::unique_ptr<ImageSource> open_image_source(const std::string& path,
                                                const std::optional<Color>& background);
 
@@ -43,6 +44,8 @@ std::unique_ptr<ImageSource> open_encoded_source(const std::string& path,
                                                  const std::optional<Color>& background);
 std::unique_ptr<ImageSource> open_font_source(const std::string& path, const Color& background);
 std::unique_ptr<ImageSource> open_idx_source(const std::string& path);
+std::unique_ptr<ImageSource> open_cifar_source(const std::string& path);
 bool is_idx_name(const std::string& path);
+bool is_cifar_name(const std::string& path);
 
 }  // namespace galette::io

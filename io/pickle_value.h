@@ -38,7 +38,8 @@ struct PickleValue {
   at::Tensor tensor;
 
   bool is(Kind other) const { return kind == other; }
-  /// The value under a text (or Python 2's text, bytes) of a dict (of an object: of its state), or null.
+  /// The value under a text (or Python 2's text, bytes) of a dict (of an object: of its state), or
+  /// null.
   const PickleValue* find(const std::string& key) const;
 };
 

@@ -45,11 +45,11 @@ int64_t scaled_side(int64_t resolution, double scale) {
 }
 
 /// With a size the region gets that many pixels, from its one end to the other. Without one it
-/// picks the pixels of the whole image whose coordinates lie in it.
+/// picks the pixels of the whole image whose coordinates lie in it; a single one is stretched too.
 PixelAxis make_axis(int64_t points, double from, double to, bool has_size) {
   if (!(from < to))
     throw InputError(fmt::format("--region: its end {} is not beyond its start {}", to, from));
-  if (has_size) return {points, 0, points, from, to};
+  if (has_size || points == 1) return {points, 0, points, from, to};
   const auto intervals = static_cast<double>(std::max<int64_t>(points - 1, 1));
   const double first = std::ceil(from * intervals), last = std::floor(to * intervals);
   if (last - first + 1 > kMostPixels || std::abs(first) > kMostPixels)

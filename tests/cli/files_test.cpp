@@ -169,7 +169,7 @@ TEST(ConvertCommand, APublishedPickleMakesTheSameImages) {
   for (const char* class_name : {kCreps, kStyleGan2}) {
     const io::NetworkFile file = tiny_network_file(class_name, tiny_args());
     io::write_safetensors(dir.file("n"), io::to_safetensors(file));
-    const std::string command = fmt::format("python3 {}/io/make_pickle.py {} {} 4",
+    const std::string command = fmt::format("python3 -I -S {}/io/make_pickle.py {} {} 4",
                                             GALETTE_TEST_DATA, dir.file("n"), dir.file("n.pkl"));
     ASSERT_EQ(std::system(command.c_str()), 0);
     const Outcome o = run_program(

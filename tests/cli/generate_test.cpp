@@ -113,7 +113,7 @@ TEST_F(Generate, KeepsWhatExistsUnlessForced) {
 }
 
 TEST_F(Generate, WrongInputIsToldInOneLine) {
-  expect_refusal("--seeds=", "--seeds=: ''");
+  expect_refusal("--seeds=,", "--seeds=,: '' is no number");
   expect_refusal("--seeds=1 --translate=0.1,0", "--translate: works with StyleGAN3", 2);
   expect_refusal("--seeds=1 --format=gif", "--format=gif");
   io::write_file(network_, std::vector<uint8_t>{0x80, 4, 0x95});

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/image_source.h"
 
+#include <cstdlib>
+
 #include <zlib.h>
 
 #include "io/file_set.h"
@@ -238,6 +240,60 @@ TEST(IdxSource, DamageIsToldInOneLine) {
   write_file(dir.file("a-labels-idx1-ubyte.gz"), idx({3}));
   EXPECT_THAT(input_error([&] { open_image_source(path, std::nullopt); }),
               HasSubstr("holds 3 labels for 2 images"));
+}
+
+/// Makes an archive with two batches of two images each, byte i of which is 7 i + image, as Python
+/// 2 and NumPy pickled them; `trap` names a call to put into a third batch.
+void make_cifar(const std::string& folder, const std::string& trap = "") {
+  const std::string script = R"(
+import io, struct, sys, tarfile
+def text(s): return b"U" + bytes([len(s)]) + s
+def batch(first):
+    data = bytes((7 * i + first + n) % 256 for n in range(2) for i in range(3072))
+    return (b"\x80\x02}(" + text(b"labels") + b"](K" + bytes([first]) + b"K" + bytes([first + 1])
+            + b"e" + text(b"data") + b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
+            + b"K\0\x85" + text(b"b") + b"\x87R(K\1K\2M\0\x0c\x86cnumpy\ndtype\n" + text(b"u1")
+            + b"K\0K\1\x87R(K\3" + text(b"|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
+            + b"\x89T" + struct.pack("<i", len(data)) + data + b"tbu.")
+members = {"data_batch_2": batch(2), "test_batch": b"x", "data_batch_1": batch(0)}
+if len(sys.argv) > 2: members["data_batch_3"] = b"\x80\x02c" + sys.argv[2].replace(".", "\n").encode() + b"\n)R."
+with tarfile.open(sys.argv[1], "w:gz") as tar:
+    for name, content in members.items():
+        info = tarfile.TarInfo("cifar-10-batches-py/" + name)
+        info.size = len(content)
+        tar.addfile(info, io.BytesIO(content))
+)";
+  write_file(folder + "/make.py", to_bytes(script));
+  const std::string command =
+      fmt::format("python3 -I -S {0}/make.py {0}/cifar-10-python.tar.gz {1}", folder, trap);
+  ASSERT_EQ(std::system(command.c_str()), 0);
+}
+
+TEST(CifarSource, BatchesComeInOrderOfTheirNames) {
+  if (std::system("command -v python3 > /dev/null") != 0) GTEST_SKIP() << "NOT TESTED: no python3";
+  const TempDir dir;
+  make_cifar(dir.path());
+  const auto source = open_image_source(dir.file("cifar-10-python.tar.gz"), std::nullopt);
+  EXPECT_EQ(source->kind(), "cifar10");
+  ASSERT_EQ(source->size(), 4);
+  EXPECT_EQ(source->label(3), ImageLabel{int64_t{3}});
+  const Image image = source->load(3);
+  ASSERT_EQ(image.shape(), (ImageShape{32, 32, 3}));
+  for (int c = 0; c < 3; ++c) EXPECT_EQ(image.row(5)[3 * 9 + c], (7 * (1024 * c + 169) + 3) % 256);
+}
+
+TEST(CifarSource, OtherArchivesAndHostilePicklesAreRefused) {
+  if (std::system("command -v python3 > /dev/null") != 0) GTEST_SKIP() << "NOT TESTED: no python3";
+  const TempDir dir;
+  const std::string path = dir.file("cifar-10-python.tar.gz");
+  const auto refusal = [&] { return input_error([&] { open_image_source(path, std::nullopt); }); };
+  make_cifar(dir.path(), "'os\nsystem'");
+  EXPECT_THAT(refusal(), HasSubstr("data_batch_3: refused: it names os.system"));
+  const Bytes whole = read_file(path);
+  write_file(path, Bytes(whole.begin(), whole.begin() + 200));
+  EXPECT_THAT(refusal(), HasSubstr("cifar-10-python.tar.gz: "));
+  write_file(path, Bytes(600, 7));
+  EXPECT_THAT(refusal(), HasSubstr("not a tar archive"));
 }
 
 std::map<std::string, ImageLabel> labels_of(const std::string& text) {

@@ -1,4 +1,4 @@
-"""make_pickle.py NETWORKS.safetensors DEST PROTOCOL
+"""make_pickle.py NETWORKS.safetensors DEST PROTOCOL [DEST PROTOCOL ...]
 
 Pickles networks as the published training programs do, without any of their libraries: stand-ins
 with the same names leave the same opcodes in the file."""
@@ -180,7 +180,7 @@ def network(name, header, data):
 
 
 def main():
-    source, dest, protocol = sys.argv[1:]
+    source, *outputs = sys.argv[1:]
     with open(source, "rb") as file:
         content = file.read()
     (length,) = struct.unpack("<Q", content[:8])
@@ -189,8 +189,9 @@ def main():
     snapshot = {name: network(name, header, data) for name in sorted(names)}
     snapshot["augment_pipe"] = None
     snapshot["training_set_kwargs"] = EasyDict(path="/elsewhere/ffhq256.zip", use_labels=False)
-    with open(dest, "wb") as file:
-        pickle.dump(snapshot, file, protocol=int(protocol))
+    for dest, protocol in zip(outputs[::2], outputs[1::2]):
+        with open(dest, "wb") as file:
+            pickle.dump(snapshot, file, protocol=int(protocol))
 
 
 main()
