@@ -96,7 +96,7 @@ SwitchType=switch/none
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 JobRequeue=1
-KillWait=10
+KillWait=30
 SlurmdTimeout=12
 ReturnToService=2
 NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((base + 1)) CPUs=2 RealMemory=1000 Gres=gpu:4
@@ -127,10 +127,7 @@ start_node() {
 
 # slurmd and the managers of its steps, by the folder in which they run.
 managers_of() {
-  local cwd
-  for cwd in /proc/[0-9]*/cwd; do
-    if [ "$(readlink "$cwd" 2>/dev/null)" = "$1" ]; then echo "${cwd//[!0-9]/}"; fi
-  done
+  find /proc/[0-9]*/cwd -maxdepth 0 -lname "$1" 2>/dev/null | tr -cd '0-9\n' || true
 }
 
 # What the given processes started, and what those did.

@@ -26,7 +26,8 @@ FONT = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"
 SKIPPED = 77
 
 # A tiny network on 16x16 pictures: 16 iterations of 64 pictures, some seconds on one core.
-TRAINING = "--cfg=creps --batch=64 --gamma=1 --cbase=32 --cmax=4 --map-depth=2 --tick=1 --snap=100"
+TRAINING = "--cfg=creps --batch=64 --gamma=1 --cbase=32 --cmax=4 --map-depth=2 --tick=1 --snap=100 \
+--aug=noaug --metrics=none"
 # The resource lines of the job, for nodes of two cores.
 RESOURCES = "--nodes=2 --ntasks-per-node=1 --gpus-per-node=1 --cpus-per-task=1 --time=10"
 
