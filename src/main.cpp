@@ -2,7 +2,10 @@
 // The program: starts MPI, picks the subcommand, and is the one place that catches. Errors that all
 // ranks meet are told once; exit codes are those of base/exit_code.h.
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
+#include <optional>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 #include <c10/util/Exception.h>
@@ -12,11 +15,16 @@
 #include "base/memory_use.h"
 #include "cli/bench_command.h"
 #include "cli/command.h"
+#include "cli/convert_command.h"
 #include "cli/dataset_command.h"
+#include "cli/generate_command.h"
+#include "cli/info_command.h"
+#include "cli/job_command.h"
 #include "cli/train_command.h"
 #include "cli/version.h"
 #include "io/check.h"
 #include "parallel/mpi_session.h"
+#include "training/preemption.h"
 
 namespace galette {
 namespace {
@@ -40,10 +48,15 @@ int run(int argc, char** argv, const MpiSession& session) {
   app.name("galette");
   app.require_subcommand(0, 1);  // its absence is found below: a misspelt one deserves its name
   app.get_formatter()->column_width(kHelpColumn);
+  app.footer(kExitCodesText);
   app.set_version_flag("--version", version_text);
   Action action;
   add_bench_command(app, action);
+  add_convert_command(app, action);
   add_dataset_command(app, action);
+  add_generate_command(app, action);
+  add_info_command(app, action);
+  add_job_command(app, action);
   add_train_command(app, action);
   try {
     app.parse(argc, argv);
@@ -55,6 +68,12 @@ int run(int argc, char** argv, const MpiSession& session) {
   }
   if (!action) throw InputError("a subcommand is required (see `galette --help`)");
   return action();
+}
+
+/// A request to stop must not kill a training run that is still starting: it is caught from the
+/// first moment on. Other commands end by a signal as usual.
+bool is_training(int argc, char** argv) {
+  return argc > 1 && std::string_view(argv[1]) == "train";
 }
 
 int run_and_catch(int argc, char** argv, MpiSession& session) {
@@ -73,6 +92,9 @@ int run_and_catch(int argc, char** argv, MpiSession& session) {
 }  // namespace galette
 
 int main(int argc, char** argv) {
+  std::optional<galette::PreemptionSignals> signals;
+  if (galette::is_training(argc, argv)) signals.emplace();
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is an error like a full disk
   galette::keep_freed_memory();
   try {
     galette::MpiSession session(&argc, &argv);
