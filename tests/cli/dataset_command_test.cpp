@@ -95,7 +95,7 @@ TEST_F(DatasetCommand, KeepsAnExistingFileUnlessTold) {
 TEST_F(DatasetCommand, PacksFashionMnistWithItsLabels) {
   source_ = "/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz";
   if (!fs::exists(source_)) GTEST_SKIP() << "NOT TESTED: the package dataset-fashion-mnist lacks";
-  const Outcome o = run("--resolution=32x32");
+  const Outcome o = run("--resolution=32x32", 1);
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(o.out, HasSubstr("10000 images of 32x32 with 1 channel, with labels"));
   const io::Dataset data = io::Dataset::open(dest_);
