@@ -7,7 +7,8 @@
 
 namespace galette {
 
-/// `galette bench step`: times the phases of a training iteration on random images.
+/// `galette bench`: `step` times the phases of a training iteration on random images; for
+/// `checkpoint` see bench_checkpoint.h.
 void add_bench_command(CLI::App& app, Action& action);
 
 }  // namespace galette

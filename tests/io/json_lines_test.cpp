@@ -62,23 +62,6 @@ TEST(TruncateAfter, DropsRowsPastTheGivenValue) {
   EXPECT_EQ(truncate_after(path, "/Progress~1tick/mean", 2), 0);
 }
 
-TEST(JsonLines, ALineThatDoesNotFitIsWrittenLater) {
-  const galette::testing::TempDir dir;
-  const std::string path = dir.file("a.jsonl");
-  JsonLines file(path);
-  file.append({{"a", 1}});
-  rlimit before{};
-  getrlimit(RLIMIT_FSIZE, &before);
-  std::signal(SIGXFSZ, SIG_IGN);
-  const rlimit tight{12, before.rlim_max};  // the second line does not fit as a whole
-  setrlimit(RLIMIT_FSIZE, &tight);
-  EXPECT_THROW(file.append({{"b", 2}}), std::runtime_error);
-  setrlimit(RLIMIT_FSIZE, &before);
-  EXPECT_EQ(contents(path), "{\"a\":1}\n");
-  file.append({{"c", 3}});
-  EXPECT_EQ(contents(path), "{\"a\":1}\n{\"b\":2}\n{\"c\":3}\n");
-}
-
 TEST(TruncateAfter, DropsALineThatACrashCutShort) {
   const galette::testing::TempDir dir;
   const std::string path = dir.file("stats.jsonl");

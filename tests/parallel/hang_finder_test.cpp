@@ -24,7 +24,7 @@ std::string hang(const std::vector<RankView>& ranks, double limit = kLimit) {
 
 TEST(HangFinder, RanksThatGetOnAreLeftAlone) {
   EXPECT_EQ(hang({rank_in("data", 50, 3), rank_in("Gmain", 52, 99)}), "none");
-  EXPECT_EQ(hang({rank_in("data", 50, 3), rank_in("Gmain", 52, 9, 99)}), "none");
+  EXPECT_EQ(hang({rank_in("data", 50, 3), rank_in("Gmain", 52, 0, 99)}), "none");
 }
 
 TEST(HangFinder, ASilentRankIsNamedWithItsLastPlace) {
@@ -44,7 +44,7 @@ TEST(HangFinder, AmongRanksThatSpeakTheOneBehindIsNamed) {
   const auto why = hang({rank_in("Gmain, all-reduce", 53, 101), rank_in("data", 50, 102),
                          rank_in("Gmain, all-reduce", 53, 101)});
   EXPECT_THAT(why, AllOf(HasSubstr("rank 1 has been in iteration 12, data for 102 s"),
-                         HasSubstr("rank 0 waits in iteration 12, Gmain, all-reduce")));
+                         HasSubstr("rank 2 waits in iteration 12, Gmain, all-reduce")));
 }
 
 TEST(HangFinder, WhenAllAreEquallyFarNobodyIsBlamedForWaiting) {

@@ -3,7 +3,9 @@
 // after a stop as if nothing had happened: augmentation, averages and blur included.
 #include <cmath>
 #include <csignal>
+#include <filesystem>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/exit_code.h"
@@ -11,6 +13,9 @@
 
 namespace galette::testing {
 namespace {
+
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
 
 class Configuration : public ::testing::TestWithParam<const char*> {};
 
@@ -46,6 +51,22 @@ INSTANTIATE_TEST_SUITE_P(All, Configuration,
                            for (char& c : name) c = c == '-' ? '_' : c;
                            return name;
                          });
+
+TEST(Health, ARunWhoseGradientsStayBrokenEndsWithoutSavingThem) {
+  const TinyRun run("hopeless", 2,
+                    "--cfg=stylegan2 --batch=48 --kimg=1 --glr=1e30 --dlr=1e30 --stop-on-nan=3 "
+                    "--checkpoint-every=0");
+  const Outcome o = run.train();
+  EXPECT_EQ(o.code, kExitDoNotRestart) << o.err;
+  EXPECT_THAT(o.err, HasSubstr("gradients were not finite in 3 iterations in a row"));
+  EXPECT_THAT(o.err, ContainsRegex("iteration [0-9]+, rank 0, [GD](main|reg), [a-z0-9.]+: [0-9]+ "
+                                   "gradient values are not finite"));
+  // The first iteration's gradients were fine; what followed was not worth saving.
+  for (const char* name :
+       {"checkpoint-000000002.h5", "checkpoint-000000003.h5", "checkpoint-000000004.h5"}) {
+    EXPECT_FALSE(std::filesystem::exists(run.file(name))) << name;
+  }
+}
 
 }  // namespace
 }  // namespace galette::testing

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A disk that is full: an 8 MB file system where one may be mounted, else a limit on the size of
+// A disk that is full: a small file system where one may be mounted, else a limit on the size of
 // files.
 #include <cstdlib>
 #include <filesystem>
@@ -26,7 +26,7 @@ class SmallDisk {
  public:
   explicit SmallDisk(std::string path) : path_(std::move(path)) {
     fs::create_directory(path_);
-    mounted_ = run("mount -t tmpfs -o size=8m tmpfs " + path_ + " 2> /dev/null");
+    mounted_ = run("mount -t tmpfs -o size=80m tmpfs " + path_ + " 2> /dev/null");
   }
   ~SmallDisk() {
     if (mounted_) run("umount -l " + path_);
@@ -75,8 +75,8 @@ TEST(DiskFull, ALimitOnTheSizeOfFilesIsReportedToo) {
   // Room for log and statistics, not for a checkpoint; the shell counts in 512 bytes.
   const std::string run = tiny_folder() + "/limited";
   const Outcome o = run_mpirun(
-      fmt::format("-n 2 sh -c 'ulimit -f 100; exec @ train --run-dir={} --data={}/set.h5 "
-                  "--cfg=creps --gamma=1 --cbase=64 --cmax=8 --map-depth=2 --aug=noaug "
+      fmt::format("-n 2 sh -c 'ulimit -f 1000; exec @ train --run-dir={} --data={}/set.h5 "
+                  "--cfg=stylegan2 --gamma=1 --cbase=64 --cmax=8 --map-depth=2 --aug=noaug "
                   "--metrics=none --batch=48 --kimg=1 --checkpoint-every=0'",
                   run, tiny_folder()),
       "", 200);

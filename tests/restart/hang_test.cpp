@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs in which one rank stops moving, or a file system does.
+#include <chrono>
 #include <csignal>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/exit_code.h"
+#include "io/checkpoint.h"
 #include "tests/restart/tiny_run.h"
 
 namespace galette::testing {
@@ -24,7 +26,8 @@ void expect_named(int victim) {
   std::chrono::steady_clock::time_point stopped;
   const Outcome o = run.train_while(
       [&] {
-        ASSERT_TRUE(wait_until([&] { return run.has_checkpoint(); }));
+        // With the second one, all ranks know of the first.
+        ASSERT_TRUE(wait_until([&] { return io::list_checkpoints(run.path()).size() > 1; }));
         EXPECT_TRUE(run.send(SIGSTOP, {victim}));
         stopped = std::chrono::steady_clock::now();
       },

@@ -18,7 +18,7 @@ using nlohmann::json;
 using ::testing::HasSubstr;
 
 /// 21 iterations.
-constexpr const char* kOptions = "--batch=48 --kimg=1";
+constexpr const char* kOptions = "--cfg=creps --batch=48 --kimg=1";
 constexpr const char* kSaveOften = "--checkpoint-every=0";
 
 /// Starts a run and, once it has written a checkpoint, signals one of its ranks.
