@@ -68,7 +68,8 @@ void OptionTable::read_environment() {
     try {
       row.parse_(text);
     } catch (const InputError& error) {
-      throw InputError(fmt::format("{} (from the environment variable {})", error.what(), variable));
+      throw InputError(
+          fmt::format("{} (from the environment variable {})", error.what(), variable));
     }
   }
 }
@@ -83,7 +84,8 @@ void OptionTable::read_file(const std::string& path) {
     try {
       row->parse_(text_of(node, place));
     } catch (const InputError& error) {
-      throw InputError(fmt::format("{} (from {}:{})", error.what(), path, node.source().begin.line));
+      throw InputError(
+          fmt::format("{} (from {}:{})", error.what(), path, node.source().begin.line));
     }
   }
 }

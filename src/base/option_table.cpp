@@ -228,7 +228,7 @@ void OptionTable::add_to(CLI::App& app, Sources sources) {
           return true;
         },
         row.meaning_ + ending);
-    option->type_name(row.type_)->expected(1);
+    option->type_name(row.type_)->expected(1)->take_last();
     if (row.is_required_ && sources == Sources::command_line) option->required();
   }
 }

@@ -78,6 +78,12 @@ TEST(OptionTable, KeepsDefaultsOfOptionsThatAreNotGiven) {
   EXPECT_TRUE(o.metrics.empty());
 }
 
+TEST(OptionTable, TheLastOfRepeatedOptionsCounts) {
+  Options o;
+  o.parse("--batch=32 --batch=64");
+  EXPECT_EQ(o.batch, 64);
+}
+
 TEST(OptionTable, BooleansInAllForms) {
   for (const char* yes : {"1", "true", "TRUE", "yes", "Yes"}) {
     Options o;
@@ -181,9 +187,7 @@ std::string write(const std::string& path, const std::string& text) {
 }
 
 struct EnvironmentVariable {
-  EnvironmentVariable(const char* name, const char* value) : name_(name) {
-    setenv(name, value, 1);
-  }
+  EnvironmentVariable(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
   ~EnvironmentVariable() { unsetenv(name_); }
   const char* name_;
 };
@@ -191,9 +195,9 @@ struct EnvironmentVariable {
 TEST(OptionSources, TheFileYieldsToTheEnvironmentAndThatToTheCommandLine) {
   const galette::testing::TempDir dir;
   const std::string file = write(dir.file("run.toml"),
-                                     "# A comment\nbatch = 8\nbatch-gpu = 2\ngamma = 0.25\n"
-                                     "mirror = true\ncfg = \"stylegan2\"\nseed = 5\n"
-                                     "metrics = [\"fid50k\", \"kid50k\"]\ndecay = \"auto\"\n");
+                                 "# A comment\nbatch = 8\nbatch-gpu = 2\ngamma = 0.25\n"
+                                 "mirror = true\ncfg = \"stylegan2\"\nseed = 5\n"
+                                 "metrics = [\"fid50k\", \"kid50k\"]\ndecay = \"auto\"\n");
   const EnvironmentVariable batch("GALETTE_BATCH", "16"), micro("GALETTE_BATCH_GPU", "4");
   FullOptions o;
   o.finish("--batch=32 --config=" + file);

@@ -83,6 +83,38 @@ TEST_F(TrainInput, ADryRunTellsTheOptionsAndWritesNothing) {
   EXPECT_FALSE(fs::exists(out_));
 }
 
+TEST_F(TrainInput, ADryRunEstimatesSizes) {
+  const Outcome o = run_program(2, required() + "--batch=8 --gamma=auto --cbase=64 --cmax=8 -n");
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("\"gamma\": 0.0016"));
+  EXPECT_THAT(o.out, HasSubstr("training.networks_creps.Generator"));
+  EXPECT_THAT(o.out, HasSubstr("training.networks_stylegan2.Discriminator"));
+  EXPECT_THAT(o.out, HasSubstr("Memory per rank:     about "));
+}
+
+TEST_F(TrainInput, OptionsComeFromAFileAndTheEnvironment) {
+  std::ofstream(dir_.file("run.toml")) << "cfg = \"stylegan3-t\"\nbatch = 16\ngamma = 3.5\n";
+  const std::string line = "train -n --outdir=" + out_ + " --data=" + set_ + " --config=";
+  const Outcome o = run_program(2, line + dir_.file("run.toml"), "GALETTE_BATCH=8 GALETTE_SEED=3");
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("\"cfg\": \"stylegan3-t\""));
+  EXPECT_THAT(o.out, HasSubstr("\"batch\": 8"));
+  EXPECT_THAT(o.out, HasSubstr("\"gamma\": 3.5"));
+  EXPECT_THAT(o.out, HasSubstr("\"seed\": 3"));
+  std::ofstream(dir_.file("bad.toml")) << "batch = 8\nbatches = 3\n";
+  expect_refusal(required() + "--config=" + dir_.file("bad.toml"),
+                 "bad.toml:2: there is no option 'batches'");
+  expect_refusal("train --cfg=creps --batch=8 --data=" + set_ + " --outdir=" + out_,
+                 "--gamma: is required");
+}
+
+TEST_F(TrainInput, WhatHasNoEffectIsSaid) {
+  const Outcome o = run_program(1, required() + "--batch=8 --p=0.5 --metrics=kid50k -n");
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.err, HasSubstr("--p has no effect without --aug=fixed"));
+  EXPECT_THAT(o.err, HasSubstr("--metrics=kid50k: this version computes no metrics"));
+}
+
 TEST_F(TrainInput, ThreadsAreDividedBetweenTheRanks) {
   const Outcome o = run_program(2, required() + "--batch=8 -n");
   EXPECT_THAT(o.out, HasSubstr("2 ranks on host "));

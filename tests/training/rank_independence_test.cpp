@@ -2,7 +2,9 @@
 // A training iteration does the same for every split of the batch over ranks and micro-batches: all
 // ranks together, against each rank alone with the whole batch in micro-batches of two.
 #include <algorithm>
+#include <cmath>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <mpi.h>
 
@@ -84,6 +86,13 @@ class Training {
     state_.ada.update(state_.iteration, kBatch, comm_);
   }
 
+  /// One phase, with `added` to the labels of the reals.
+  GradientHealth run(Phase phase, double added) {
+    RealBatch reals = reals_of(plan_);
+    reals.labels += added;
+    return phases_.run(phase, reals);
+  }
+
   /// Everything that the iterations moved.
   std::vector<at::Tensor> values() const {
     std::vector<at::Tensor> all{
@@ -129,6 +138,18 @@ TEST_P(SplitRanks, DoesNotChangeAnIteration) {
     // gradients by their own size: seen 1e-12 at most.
     EXPECT_LE((a[i] - b[i]).abs().max().item<double>(), 1e-9 * scale) << "array " << i;
   }
+}
+
+TEST(HealthRanks, ABrokenGradientIsTracedToItsRankAndPhase) {
+  MpiCommunicator comm(MPI_COMM_WORLD);
+  Training training("stylegan2", MPI_COMM_WORLD, kBatch / comm.size());
+  EXPECT_EQ(training.run(Phase::d_main, 0).non_finite, 0);
+  // Only the last rank meets it, all are told.
+  const double bad = comm.rank() == comm.size() - 1 ? std::nan("") : 0;
+  const GradientHealth health = training.run(Phase::d_main, bad);
+  EXPECT_GT(health.non_finite, 0);
+  EXPECT_EQ(health.where.substr(0, 15), fmt::format("rank {}, Dmain, ", comm.size() - 1));
+  EXPECT_TRUE(training.values().back().isfinite().all().item<bool>());
 }
 
 INSTANTIATE_TEST_SUITE_P(Configurations, SplitRanks,
