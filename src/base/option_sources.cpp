@@ -57,7 +57,7 @@ void OptionTable::finish(const std::string& file_option) {
   read_environment();
   const std::string path = find(file_option)->value_().get<std::string>();
   if (!path.empty()) read_file(path);
-  require();
+  require(file_option);
 }
 
 void OptionTable::read_environment() {
@@ -90,12 +90,13 @@ void OptionTable::read_file(const std::string& path) {
   }
 }
 
-void OptionTable::require() const {
+void OptionTable::require(const std::string& file_option) const {
   for (const Row& row : rows_) {
     if (row.is_required_ && !row.is_given_) {
-      refuse("--" + row.name_, fmt::format("is required: give it on the command line, as {}, or in "
-                                           "the file of --config",
-                                           variable_of(row.name_)));
+      throw InputError(
+          fmt::format("--{} is required: give it on the command line, as {}, or in the file of "
+                      "--{}",
+                      row.name_, variable_of(row.name_), file_option));
     }
   }
 }

@@ -109,7 +109,7 @@ class OptionTable {
                const std::string& meaning, const Parse& parse);
   void read_environment();
   void read_file(const std::string& path);
-  void require() const;
+  void require(const std::string& file_option) const;
   Row* find(const std::string& name);
 
   std::deque<Row> rows_;  ///< references to rows stay valid while others are added

@@ -82,10 +82,11 @@ MemoryEstimate estimate_memory(const TrainOptions& o, const Generator& g, const 
 }
 
 void log_sizes(const TrainOptions& options, const ImageShape& shape) {
-  const TrainState state = make_train_state(options, shape);
-  log_network(*state.g);
-  log_network(*state.d);
-  const MemoryEstimate m = estimate_memory(options, *state.g, *state.d);
+  const auto g = make_run_generator(options, shape);
+  const auto d = make_run_discriminator(options, shape);
+  log_network(*g);
+  log_network(*d);
+  const MemoryEstimate m = estimate_memory(options, *g, *d);
   const auto gib = [](int64_t bytes) { return static_cast<double>(bytes) / kGiB; };
   log::info(
       "Memory per rank:     about {:.2f} GiB: {:.2f} networks and optimiser, {:.2f} "

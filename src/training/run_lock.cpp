@@ -25,7 +25,8 @@ using std::chrono::seconds;
 constexpr seconds kRefreshEvery{20};
 constexpr seconds kDeadAfter{120};
 constexpr seconds kLookEvery{1};
-constexpr std::chrono::milliseconds kSettle{300};  // for another process that takes over at the same moment
+constexpr std::chrono::milliseconds kSettle{
+    300};  // for another process that takes over at the same moment
 
 std::string host_name() {
   std::array<char, 256> name{};

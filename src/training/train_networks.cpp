@@ -82,19 +82,24 @@ at::TensorOptions tensor_options(const TrainOptions& options) {
   return at::TensorOptions(at::kCPU).dtype(options.precision == "fp64" ? at::kDouble : at::kFloat);
 }
 
+std::unique_ptr<Generator> make_run_generator(const TrainOptions& o, const ImageShape& shape) {
+  auto g = make_generator(generator_class(o), generator_args(o, shape), tensor_options(o));
+  g->set_low_precision(low_precision_type(o));
+  return g;
+}
+
+std::unique_ptr<Discriminator> make_run_discriminator(const TrainOptions& o,
+                                                      const ImageShape& shape) {
+  auto d = make_discriminator("training.networks_stylegan2.Discriminator",
+                              discriminator_args(o, shape), tensor_options(o));
+  d->set_low_precision(low_precision_type(o));
+  return d;
+}
+
 TrainState make_train_state(const TrainOptions& o, const ImageShape& shape) {
-  const at::TensorOptions options = tensor_options(o);
-  const std::string name = generator_class(o);
-  const Json args = generator_args(o, shape);
-  TrainState state(make_generator(name, args, options), make_generator(name, args, options),
-                   make_discriminator("training.networks_stylegan2.Discriminator",
-                                      discriminator_args(o, shape), options),
-                   *o.glr, o.dlr, lazy_intervals(o), static_cast<uint64_t>(o.seed));
-  for (Network* network :
-       {static_cast<Network*>(state.g.get()), static_cast<Network*>(state.g_ema.get()),
-        static_cast<Network*>(state.d.get())}) {
-    network->set_low_precision(low_precision_type(o));
-  }
+  TrainState state(make_run_generator(o, shape), make_run_generator(o, shape),
+                   make_run_discriminator(o, shape), *o.glr, o.dlr, lazy_intervals(o),
+                   static_cast<uint64_t>(o.seed));
   state.ada = AdaController(ada_config(o));
   return state;
 }

@@ -2,6 +2,7 @@
 // From the options of a run to its networks, losses and augmentations.
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include "training/augment.h"
@@ -23,6 +24,10 @@ at::TensorOptions tensor_options(const TrainOptions& options);
 
 // All of these take resolved options.
 
+/// Networks without values.
+std::unique_ptr<Generator> make_run_generator(const TrainOptions& options, const ImageShape& shape);
+std::unique_ptr<Discriminator> make_run_discriminator(const TrainOptions& options,
+                                                      const ImageShape& shape);
 /// Freshly initialised networks.
 TrainState make_train_state(const TrainOptions& options, const ImageShape& shape);
 

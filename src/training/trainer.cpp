@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "io/check.h"
 #include "parallel/heartbeat.h"
+#include "training/consistency.h"
 #include "training/network_snapshot.h"
 #include "training/train_networks.h"
 
@@ -204,8 +205,19 @@ bool Trainer::end_tick() {
   return is_snapshot;
 }
 
+/// Equal copies on all ranks are what everything else rests on.
+void Trainer::check_consistency() {
+  const std::string array = inconsistent_array(state_, comm_);
+  if (array.empty()) return;
+  throw std::runtime_error(
+      fmt::format("the ranks' copies of {} differ after iteration {}: check memory and MPI of the "
+                  "hosts; the same command goes on from the last checkpoint",
+                  array, state_.iteration));
+}
+
 void Trainer::write_snapshot() {
   keeper_.finish_save();
+  check_consistency();
   const int64_t kimg = state_.images / 1000;
   write_if_possible([&] {
     grid_.write_fakes(run_.file(fmt::format("fakes{:06d}.png", kimg)), *state_.g_ema, comm_,

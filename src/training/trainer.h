@@ -50,6 +50,7 @@ class Trainer {
   /// Whether the tick ended with a snapshot.
   bool end_tick();
   void write_snapshot();
+  void check_consistency();
   void save_checkpoint();
   void save_last_checkpoint();
   io::CheckpointContent checkpoint_content();

@@ -232,7 +232,7 @@ TEST(OptionSources, ErrorsNameThePlace) {
 
 TEST(OptionSources, RequiredOptionsMayComeFromAnySource) {
   EXPECT_EQ(finish_error(""),
-            "--seed: is required: give it on the command line, as GALETTE_SEED, or in the file of "
+            "--seed is required: give it on the command line, as GALETTE_SEED, or in the file of "
             "--config");
   const EnvironmentVariable seed("GALETTE_SEED", "3");
   EXPECT_EQ(finish_error(""), "no error");

@@ -34,7 +34,7 @@ TEST(Program, HelpOfTrainTellsDefaultsAndRanges) {
   EXPECT_EQ(o.code, 0);
   EXPECT_THAT(o.out, HasSubstr("(default: 25000)"));
   EXPECT_THAT(o.out, HasSubstr("stylegan3-t|stylegan3-r|stylegan2|creps"));
-  EXPECT_THAT(o.out, HasSubstr("REQUIRED"));
+  EXPECT_THAT(o.out, HasSubstr("configuration (required)"));
 }
 
 TEST(Program, VersionNamesTheLibraries) {

@@ -105,7 +105,7 @@ TEST_F(TrainInput, OptionsComeFromAFileAndTheEnvironment) {
   expect_refusal(required() + "--config=" + dir_.file("bad.toml"),
                  "bad.toml:2: there is no option 'batches'");
   expect_refusal("train --cfg=creps --batch=8 --data=" + set_ + " --outdir=" + out_,
-                 "--gamma: is required");
+                 "--gamma is required");
 }
 
 TEST_F(TrainInput, WhatHasNoEffectIsSaid) {

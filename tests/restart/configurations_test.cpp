@@ -5,6 +5,7 @@
 #include <csignal>
 #include <filesystem>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -17,17 +18,23 @@ namespace {
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
-class Configuration : public ::testing::TestWithParam<const char*> {};
+struct Configured {
+  const char* cfg;
+  const char* augmentation;
+};
+
+class Configuration : public ::testing::TestWithParam<Configured> {};
 
 TEST_P(Configuration, GoesOnAsIfNothingHadHappened) {
-  const std::string cfg = GetParam();
-  // 16 iterations of 64 images, most of them after p has left zero.
-  const std::string options = "--cfg=" + cfg + " --batch=64 --kimg=1 --aug=ada --target=0 ";
+  const std::string cfg = GetParam().cfg;
+  // 16 iterations of 64 images; where p is adapted, most of them after it has left zero.
+  const std::string options =
+      fmt::format("--cfg={} --batch=64 --kimg=1 {}", cfg, GetParam().augmentation);
   const TinyRun whole(cfg, 2, options), stopped(cfg + "-stopped", 2, options);
   ASSERT_EQ(whole.train().code, kExitDone);
   const Outcome o = stopped.train_while(
       [&] {
-        ASSERT_TRUE(wait_until([&] { return stopped.has_checkpoint(); }));
+        ASSERT_TRUE(wait_until([&] { return stopped.times_started() == 1; }));
         EXPECT_TRUE(stopped.send(SIGUSR1, {1}));
       },
       "--checkpoint-every=0");
@@ -44,10 +51,16 @@ TEST_P(Configuration, GoesOnAsIfNothingHadHappened) {
   EXPECT_GT(whole.rows().back().at("Progress/augment").at("mean"), 0);
 }
 
+constexpr const char* kAdaptive = "--aug=ada --target=0";
+constexpr const char* kFixed = "--aug=fixed --p=0.5";
+
 INSTANTIATE_TEST_SUITE_P(All, Configuration,
-                         ::testing::Values("creps", "stylegan2", "stylegan3-t", "stylegan3-r"),
+                         ::testing::Values(Configured{"creps", kAdaptive},
+                                           Configured{"stylegan2", kFixed},
+                                           Configured{"stylegan3-t", kAdaptive},
+                                           Configured{"stylegan3-r", kFixed}),
                          [](const auto& info) {
-                           std::string name = info.param;
+                           std::string name = info.param.cfg;
                            for (char& c : name) c = c == '-' ? '_' : c;
                            return name;
                          });

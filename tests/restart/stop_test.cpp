@@ -66,7 +66,7 @@ TEST(Stop, ASignalDuringStartUpIsNotLost) {
 // An iteration lasts longer than the second after which another signal counts. What the tick would
 // have written is written by the next start, so that nothing differs in the end.
 TEST(Stop, ASecondSignalLeavesOnlyTheSave) {
-  constexpr const char* kSlow = "--batch=960 --kimg=1";  // two iterations
+  constexpr const char* kSlow = "--batch=2880 --batch-gpu=480 --kimg=3";  // two iterations
   const TinyRun whole("unhurried", 1, kSlow), run("hurried", 1, kSlow);
   ASSERT_EQ(whole.train().code, kExitDone);
   const Outcome hurried = run.train_while([&] {

@@ -148,6 +148,13 @@ bool TinyRun::send(int signal, const std::vector<int>& to) const {
   return sent;
 }
 
+int TinyRun::times_started() const {
+  const std::string text = text_of("log.txt"), line = "\nTraining for ";
+  int times = 0;
+  for (size_t at = text.find(line); at != text.npos; at = text.find(line, at + 1)) ++times;
+  return times;
+}
+
 bool TinyRun::has_checkpoint() const {
   return !io::list_checkpoints(path_).empty();
 }

@@ -42,6 +42,8 @@ class TinyRun {
   /// Sends a signal to some ranks; false when they do not run.
   bool send(int signal, const std::vector<int>& to) const;
   bool has_checkpoint() const;
+  /// How often training began or went on, by log.txt.
+  int times_started() const;
   std::string text_of(const std::string& name) const;
   /// Rows of stats.jsonl.
   std::vector<nlohmann::json> rows() const;

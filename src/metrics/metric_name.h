@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The names of metrics. Each has a number of generated images in it: eqt50k_int takes 50000,
+// eqt200_int takes 200, and so on (ppl2_wend has none: it takes 50000 pairs).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace galette {
+
+/// What is computed; `by_detector` stands for all that compare features of a detector network.
+enum class MetricKind { eqt_int, eqt_frac, eqr, scale_consistency, by_detector };
+
+struct Metric {
+  std::string name;
+  MetricKind kind = MetricKind::by_detector;
+  int64_t samples = 0;  ///< generated images
+  bool higher_is_better = true;
+};
+
+/// Throws InputError: `'foo' is not one of ...`.
+Metric parse_metric(const std::string& name);
+
+/// Why a metric cannot be computed for generators of a family (creps, stylegan2, stylegan3): what
+/// is missing, or empty when nothing is.
+std::string metric_obstacle(const Metric& metric, const std::string& family);
+
+}  // namespace galette

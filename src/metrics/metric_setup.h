@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every metric works with: a generator, the ranks that share its samples, and draws. Sample s
+// has its own latent and label, functions of the seed and s, whatever rank computes it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "io/dataset_file.h"
+#include "models/network.h"
+#include "parallel/communicator.h"
+
+namespace galette {
+
+struct MetricSetup {
+  /// Equal on all ranks. Metrics may change its precision and transform while they run.
+  Generator& generator;
+  Communicator& comm;
+  uint64_t seed = 0;
+  /// Whose labels a conditional generator is given; unconditional ones need none.
+  const io::Dataset* data = nullptr;
+  /// Asked between batches, on all ranks; one that says yes stops the metric.
+  std::function<bool()> stop = [] { return false; };
+};
+
+/// Thrown by all ranks when `stop` asked for it.
+class MetricStopped : public std::runtime_error {
+ public:
+  MetricStopped() : std::runtime_error("stopped before its end") {}
+};
+
+/// Latents for all layers [n, num_ws, w_dim], not truncated, of some samples.
+at::Tensor sample_latents(const MetricSetup& setup, const std::vector<int64_t>& samples);
+
+/// Samples that are computed at a time. They share what is drawn per batch.
+inline constexpr int64_t kMetricBatch = 4;
+
+/// Splits samples 0 ... `samples`-1 into batches and calls `work` for this rank's part of them,
+/// without gradients, showing progress. When it throws on any rank, all throw std::runtime_error.
+/// Collective.
+void for_each_batch(
+    const std::string& title, int64_t samples, const MetricSetup& setup,
+    const std::function<void(int64_t batch, const std::vector<int64_t>& samples)>& work);
+
+}  // namespace galette
