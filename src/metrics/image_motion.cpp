@@ -130,7 +130,7 @@ at::Tensor band_limit_filter(double angle, int64_t oversampling) {
   const at::Tensor cut = (ideal * window).slice(0, begin, end).slice(1, begin, end);
   const at::Tensor phases =
       at::constant_pad_nd(cut, {0, 1, 0, 1}).reshape({2 * kReach, u, 2 * kReach, u});
-  const at::Tensor sums = phases.sum({0, 2}, true) * static_cast<double>(u * u);
+  const at::Tensor sums = phases.sum(at::IntArrayRef{0, 2}, true) * static_cast<double>(u * u);
   return (phases / sums)
       .reshape({2 * kReach * u, 2 * kReach * u})
       .slice(0, 0, -1)

@@ -102,7 +102,7 @@ TEST_F(GeneratorMetricsRanks, ScaleConsistencyIsThatOfAllSamples) {
   const at::Tensor small = CrepsGenerator::grid(16, at::kFloat);
   const at::Tensor large = CrepsGenerator::grid(32, at::kFloat);
   const at::Tensor means =
-      creps.synthesize_at(ws, large, large).to(at::kDouble).view({9, 3, 16, 2, 16, 2}).mean({3, 5});
+      creps.synthesize_at(ws, large, large).to(at::kDouble).view({9, 3, 16, 2, 16, 2}).mean(at::IntArrayRef{3, 5});
   const at::Tensor mean_square =
       (means - creps.synthesize_at(ws, small, small).to(at::kDouble)).square().mean();
   // Pixels are computed in other groups here: float32 rounds them differently.
