@@ -47,6 +47,16 @@ void replace_durably(const std::string& temporary, const std::string& path) {
   sync_path(parent_folder(path));
 }
 
+void link_durably(const std::string& file, const std::string& path) {
+  // A rename onto a name of the same file would leave the temporary.
+  const TemporaryFile temporary(path + ".tmp");
+  std::error_code error;
+  std::filesystem::remove(temporary.path(), error);
+  std::filesystem::create_hard_link(file, temporary.path(), error);
+  if (error) std::filesystem::copy_file(file, temporary.path());
+  replace_durably(temporary.path(), path);
+}
+
 void reserve_space(const std::string& path, uint64_t bytes) {
   const Descriptor file(path, O_WRONLY | O_CREAT);
   const bool reserved = ::fallocate(file.id(), 0, 0, static_cast<off_t>(bytes)) == 0;

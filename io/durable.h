@@ -15,6 +15,10 @@ void sync_path(const std::string& path);
 /// is the old file or the new one.
 void replace_durably(const std::string& temporary, const std::string& path);
 
+/// Gives a file the further name `path` (on the same file system), durably and in place of an older
+/// file of that name; a copy of the file where there are no hard links.
+void link_durably(const std::string& file, const std::string& path);
+
 /// Creates or extends a file to `bytes` with its blocks reserved, where the file system can, so
 /// that a full disk, a quota or a size limit shows here and not in the middle of writing.
 void reserve_space(const std::string& path, uint64_t bytes);

@@ -20,6 +20,7 @@
 #include "cli/generate_command.h"
 #include "cli/info_command.h"
 #include "cli/job_command.h"
+#include "cli/metrics_command.h"
 #include "cli/train_command.h"
 #include "cli/version.h"
 #include "io/check.h"
@@ -57,6 +58,7 @@ int run(int argc, char** argv, const MpiSession& session) {
   add_generate_command(app, action);
   add_info_command(app, action);
   add_job_command(app, action);
+  add_metrics_command(app, action);
   add_train_command(app, action);
   try {
     app.parse(argc, argv);

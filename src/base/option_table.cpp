@@ -89,13 +89,14 @@ std::string parse_choice(const std::string& text, const std::vector<std::string>
 }
 
 std::vector<std::string> parse_list(const std::string& text,
-                                    const std::vector<std::string>& choices) {
+                                    const std::function<void(const std::string&)>& check) {
   std::vector<std::string> list;
   if (text.empty() || text == "none") return list;
   size_t begin = 0;
   while (begin <= text.size()) {
     const size_t end = std::min(text.find(',', begin), text.size());
-    list.push_back(parse_choice(text.substr(begin, end - begin), choices));
+    list.push_back(text.substr(begin, end - begin));
+    check(list.back());
     begin = end + 1;
   }
   return list;
@@ -198,10 +199,18 @@ OptionTable::Row& OptionTable::add(const std::string& name, Defines defines, std
 OptionTable::Row& OptionTable::add_list(const std::string& name, Defines defines,
                                         std::vector<std::string>& value, const std::string& meaning,
                                         std::vector<std::string> choices) {
-  return add_row(name, defines, value, "LIST", meaning,
-                 [choices = std::move(choices)](const std::string& text) {
-                   return parse_list(text, choices);
-                 });
+  return add_checked_list(
+      name, defines, value, meaning,
+      [choices = std::move(choices)](const std::string& word) { parse_choice(word, choices); });
+}
+
+OptionTable::Row& OptionTable::add_checked_list(const std::string& name, Defines defines,
+                                                std::vector<std::string>& value,
+                                                const std::string& meaning,
+                                                std::function<void(const std::string&)> check) {
+  return add_row(
+      name, defines, value, "LIST", meaning,
+      [check = std::move(check)](const std::string& text) { return parse_list(text, check); });
 }
 
 OptionTable::Row& OptionTable::add_flag(const std::string& name, bool& value,

@@ -80,6 +80,10 @@ class OptionTable {
   /// A comma list; `none` is the empty one. With choices, only they may appear in it.
   Row& add_list(const std::string& name, Defines defines, std::vector<std::string>& value,
                 const std::string& meaning, std::vector<std::string> choices = {});
+  /// A comma list, `none` for the empty one, whose words `check` accepts; it throws InputError
+  /// otherwise.
+  Row& add_checked_list(const std::string& name, Defines defines, std::vector<std::string>& value,
+                        const std::string& meaning, std::function<void(const std::string&)> check);
   /// An option without a value.
   Row& add_flag(const std::string& name, bool& value, const std::string& meaning);
 

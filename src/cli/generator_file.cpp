@@ -48,7 +48,10 @@ void fill(const std::string& path, const io::NetworkRecord& record, ParameterAre
 }  // namespace
 
 std::unique_ptr<Generator> load_generator(const std::string& path) {
-  const io::NetworkFile file = io::read_networks(path);
+  return generator_from(path, io::read_networks(path));
+}
+
+std::unique_ptr<Generator> generator_from(const std::string& path, const io::NetworkFile& file) {
   const auto record = file.networks.find(kNetwork);
   if (record == file.networks.end())
     throw InputError(fmt::format("{}: has no network {}", path, kNetwork));

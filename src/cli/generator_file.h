@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "io/network_file.h"
 #include "models/network.h"
 
 namespace galette {
@@ -13,5 +14,8 @@ namespace galette {
 /// Throws InputError naming the file when it holds no such network, or one that this version does
 /// not know, or whose tensors do not fit.
 std::unique_ptr<Generator> load_generator(const std::string& path);
+
+/// The same of a file that was read already; `path` is for messages.
+std::unique_ptr<Generator> generator_from(const std::string& path, const io::NetworkFile& file);
 
 }  // namespace galette

@@ -21,6 +21,7 @@
 #include "training/run_directory.h"
 #include "training/run_lock.h"
 #include "training/run_log.h"
+#include "training/snapshot_metrics.h"
 #include "training/train_options.h"
 #include "training/trainer.h"
 
@@ -62,9 +63,10 @@ void log_notices(const TrainCommand& command, const DatasetFacts& facts) {
   if (!command.options.cond && facts.label_dim > 0) {
     log::info("{} has labels; give --cond=true to train with them.", command.options.data);
   }
-  if (!command.options.metrics.empty()) {
-    log::warning("--metrics={}: this version computes no metrics in training; it goes on without",
-                 fmt::format("{}", fmt::join(command.options.metrics, ",")));
+  const std::vector<std::string> left_out = metrics_left_out(command.options);
+  if (!left_out.empty()) {
+    log::warning("--metrics: {} cannot be computed; training goes on without",
+                 fmt::format("{}", fmt::join(left_out, ", ")));
   }
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "io/check.h"
+#include "io/durable.h"
 #include "io/together.h"
 #include "parallel/heartbeat.h"
 
@@ -16,6 +17,16 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// What work() throws, or nothing.
+std::string error_of(const std::function<void()>& work) {
+  try {
+    work();
+    return "";
+  } catch (const std::exception& error) {
+    return error.what();
+  }
 }
 
 /// Tells the watchdog of a write while it lives.
@@ -50,17 +61,19 @@ void CheckpointSaver::wait() const {
   if (report_.valid()) report_.wait();
 }
 
-void CheckpointSaver::save(int64_t iteration, const io::CheckpointContent& content, SaveMode mode) {
+void CheckpointSaver::save(int64_t iteration, const io::CheckpointContent& content, SaveMode mode,
+                           const std::string& further_name) {
   TORCH_CHECK(!report_.valid(), "a save was begun before the last one was reported");
   const Clock::time_point start = Clock::now();
   const std::string path = options_.folder + "/" + io::checkpoint_name(iteration);
   if (mode == SaveMode::synchronous) {
     std::promise<SaveReport> done;
-    done.set_value(write(path, content));
+    done.set_value(write(path, content, further_name));
     report_ = done.get_future();
   } else {
-    report_ = std::async(std::launch::async,
-                         [this, path, copy = copy_of(content)] { return write(path, copy); });
+    report_ = std::async(std::launch::async, [this, path, copy = copy_of(content), further_name] {
+      return write(path, copy, further_name);
+    });
   }
   stall_ = seconds_since(start);
 }
@@ -86,18 +99,22 @@ io::CheckpointContent CheckpointSaver::copy_of(const io::CheckpointContent& cont
   return copy;
 }
 
-SaveReport CheckpointSaver::write(const std::string& path,
-                                  const io::CheckpointContent& content) const {
+SaveReport CheckpointSaver::write(const std::string& path, const io::CheckpointContent& content,
+                                  const std::string& further_name) const {
   const WatchedJob job("writing " + path, options_.deadline);
   const Clock::time_point start = Clock::now();
-  SaveReport report{path, 0, 0, ""};
-  try {
+  SaveReport report;
+  report.path = path;
+  report.error = error_of([&] {
     io::write_checkpoint(path, content, comm_, options_.writer);
     options_.on_saved();
     io::on_root(comm_,
                 [&] { io::prune_checkpoints(options_.folder, options_.keep, options_.spared); });
-  } catch (const std::exception& error) {
-    report.error = error.what();
+  });
+  if (report.error.empty() && !further_name.empty()) {
+    report.name_error = error_of([&] {
+      io::on_root(comm_, [&] { io::link_durably(path, options_.folder + "/" + further_name); });
+    });
   }
   report.seconds = seconds_since(start);
   return report;

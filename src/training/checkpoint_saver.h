@@ -30,9 +30,10 @@ enum class SaveMode { in_background, synchronous };
 
 struct SaveReport {
   std::string path;
-  double stall = 0;    ///< seconds that training waited
-  double seconds = 0;  ///< that writing took
-  std::string error;   ///< empty when the checkpoint is complete
+  double stall = 0;        ///< seconds that training waited
+  double seconds = 0;      ///< that writing took
+  std::string error;       ///< empty when the checkpoint is complete
+  std::string name_error;  ///< empty when it also has the further name that it was to have
 };
 
 class CheckpointSaver {
@@ -47,8 +48,10 @@ class CheckpointSaver {
   /// Whether this rank's part of a save is still in flight.
   bool busy() const;
   /// Begins to save `content` as the checkpoint of an iteration. The last save must have ended and
-  /// its report be taken. The arrays may change as soon as this returns. Collective.
-  void save(int64_t iteration, const io::CheckpointContent& content, SaveMode mode);
+  /// its report be taken. The arrays may change as soon as this returns. The checkpoint also gets
+  /// the file name `further_name`, unless empty, under which it is never removed. Collective.
+  void save(int64_t iteration, const io::CheckpointContent& content, SaveMode mode,
+            const std::string& further_name = "");
   /// Waits for the save in flight, if any.
   void wait() const;
   /// Of the save that ended since the last call, if one did.
@@ -58,7 +61,8 @@ class CheckpointSaver {
 
  private:
   io::CheckpointContent copy_of(const io::CheckpointContent& content);
-  SaveReport write(const std::string& path, const io::CheckpointContent& content) const;
+  SaveReport write(const std::string& path, const io::CheckpointContent& content,
+                   const std::string& further_name) const;
 
   SaverOptions options_;
   MPI_Comm comm_ = MPI_COMM_NULL;

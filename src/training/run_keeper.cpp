@@ -53,6 +53,7 @@ RunKeeper::RunKeeper(const RunSurroundings& surroundings)
       stop_request_(s_.signals, s_.run.path(), time_limit(s_.options), s_.start,
                     s_.comm.rank() == 0),
       saver_(saver_options(s_), s_.comm.handle()),
+      best_(s_.options.keep_best),
       last_checkpoint_(Clock::now()) {
   io::on_root(s_.comm.handle(), [&] {
     io::sweep_checkpoint_temporaries(s_.run.path());
@@ -80,6 +81,10 @@ std::string RunKeeper::load(io::CheckpointContent& content) {
                     s_.comm.handle());
   if (path.empty()) return path;
   saver_.spare(path);
+  // Without the file, the next value is the best one.
+  if (s_.comm.all(std::filesystem::exists(s_.run.file(best_.file_name())))) {
+    best_.load(content.state);
+  }
   s_.watchdog.set_exit_code(kExitSavedGoOn);
   return path;
 }
@@ -107,6 +112,7 @@ bool RunKeeper::may_start(int64_t iteration) {
 void RunKeeper::complete_state(nlohmann::json& state) const {
   state["log_bytes"] = s_.comm.rank() == 0 ? s_.log.size() : 0;  // rank 0's state is written
   state["generation"] = generation_;
+  best_.save(state);
 }
 
 RunKeeper::Verdict RunKeeper::agree() {
@@ -116,11 +122,11 @@ RunKeeper::Verdict RunKeeper::agree() {
     longest_iteration_ = std::max(longest_iteration_, seconds_since(*iteration_begin_));
     iteration_begin_.reset();
   }
-  const StopVote vote = stop_request_.vote(kTimeMargin * (longest_iteration_ + longest_save_));
+  const StopVote own = vote();
   const bool due =
       seconds_since(last_checkpoint_) >= kSecondsPerMinute * s_.options.checkpoint_every;
   // Clocks differ; rank 0's decides.
-  at::Tensor votes = at::tensor({static_cast<int>(vote.level), vote.reason,
+  at::Tensor votes = at::tensor({static_cast<int>(own.level), own.reason,
                                  s_.comm.rank() == 0 && due ? 1 : 0, saver_.busy() ? 1 : 0},
                                 at::kInt);
   s_.comm.all_reduce(votes, ReduceOp::max);
@@ -128,7 +134,16 @@ RunKeeper::Verdict RunKeeper::agree() {
   return {static_cast<StopLevel>(v[0]), v[1], v[2] != 0 && v[3] == 0};
 }
 
+StopVote RunKeeper::vote() {
+  return stop_request_.vote(kTimeMargin * (longest_iteration_ + longest_save_));
+}
+
+bool RunKeeper::is_asked_to_stop() {
+  return vote().level != StopLevel::none;
+}
+
 void RunKeeper::begin_iteration(int64_t iteration) {
+  best_.drop_offer();
   Heartbeat::instance().set_iteration(iteration);
   iteration_begin_ = Clock::now();
 }
@@ -137,14 +152,15 @@ void RunKeeper::save(int64_t iteration, const io::CheckpointContent& content) {
   const WatchedSection section("checkpoint", kNoLimit);
   report_save();
   saver_.save(iteration, content,
-              s_.options.checkpoint_sync ? SaveMode::synchronous : SaveMode::in_background);
+              s_.options.checkpoint_sync ? SaveMode::synchronous : SaveMode::in_background,
+              best_.begin_save());
   last_checkpoint_ = Clock::now();
 }
 
 void RunKeeper::save_and_wait(int64_t iteration, const io::CheckpointContent& content) {
   finish_save();
   const WatchedSection section("checkpoint", kNoLimit);
-  saver_.save(iteration, content, SaveMode::synchronous);
+  saver_.save(iteration, content, SaveMode::synchronous, best_.begin_save());
   report_save();
   if (last_error_.empty()) return;
   throw std::runtime_error(
@@ -170,6 +186,15 @@ void RunKeeper::report_save() {
   } else {
     log::warning("{} could not be saved; older checkpoints stay and training goes on: {}",
                  file_name(report->path), report->error);
+  }
+  report_best(*report);
+}
+
+void RunKeeper::report_best(const SaveReport& report) {
+  if (best_.end_save(report.error.empty() && report.name_error.empty())) {
+    log::info("{} is the best so far, and stays as {}.", file_name(report.path), best_.file_name());
+  } else if (!report.name_error.empty()) {
+    log::warning("the best checkpoint could not be kept; training goes on: {}", report.name_error);
   }
 }
 

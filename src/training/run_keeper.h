@@ -9,6 +9,7 @@
 
 #include "parallel/mpi_communicator.h"
 #include "parallel/watchdog.h"
+#include "training/best_checkpoint.h"
 #include "training/checkpoint_saver.h"
 #include "training/restart_record.h"
 #include "training/run_directory.h"
@@ -54,6 +55,11 @@ class RunKeeper {
   Verdict agree();
   /// Before an iteration, which the watchdog tells in its messages. Not collective.
   void begin_iteration(int64_t iteration);
+  /// Whether this rank sees a reason to stop at the next border. Not collective.
+  bool is_asked_to_stop();
+  /// The value of --keep-best's metric for the state as it is; the same on all ranks. A save before
+  /// the next iteration makes it the best checkpoint if none was better. Not collective.
+  void offer_best(double value) { best_.offer(value); }
   /// In the background unless --checkpoint-sync; after a verdict that says so.
   void save(int64_t iteration, const io::CheckpointContent& content);
   /// Saves before the process ends: returns when the checkpoint is on the storage, throws
@@ -66,10 +72,14 @@ class RunKeeper {
 
  private:
   void report_save();
+  void report_best(const SaveReport& report);
+  /// Reasons to stop, some of which know how long an iteration and a save take.
+  StopVote vote();
 
   RunSurroundings s_;
   StopRequest stop_request_;
   CheckpointSaver saver_;
+  BestCheckpoint best_;
   std::optional<RestartRecord> record_;  ///< on rank 0
   int64_t generation_ = 0;
   std::string last_error_;

@@ -9,6 +9,7 @@
 
 #include "base/time_text.h"
 #include "io/check.h"
+#include "metrics/metric_name.h"
 
 namespace galette {
 namespace {
@@ -17,10 +18,6 @@ namespace {
 constexpr double kAutoGamma = 0.0002;
 
 const std::vector<std::string> kConfigurations{"stylegan3-t", "stylegan3-r", "stylegan2", "creps"};
-const std::vector<std::string> kMetrics{"fid50k_full", "kid50k_full", "pr50k3_full", "ppl2_wend",
-                                        "eqt50k_int",  "eqt50k_frac", "eqr50k",      "fid50k",
-                                        "kid50k",      "pr50k3",      "is50k"};
-
 const std::vector<std::string> kAugmentPipes{"blit", "geom", "color", "filter", "noise", "cutout",
                                              "bg",   "bgc",  "bgcf",  "bgcfn",  "bgcfnc"};
 
@@ -81,7 +78,8 @@ void add_output_options(OptionTable& table, TrainOptions& o) {
   table.add("kimg", no, o.kimg, "duration in thousands of real images", {1, 1'000'000'000});
   table.add("tick", no, o.tick, "thousands of images per status line", {1});
   table.add("snap", no, o.snap, "ticks per snapshot of images and networks", {1});
-  table.add_list("metrics", no, o.metrics, "metrics of every network snapshot", kMetrics);
+  table.add_checked_list("metrics", no, o.metrics, "metrics of every network snapshot",
+                         [](const std::string& name) { parse_metric(name); });
   table.add(
       "restart", no, o.restart,
       "auto: go on from the newest valid checkpoint of the run directory; anew: the same, but "
@@ -96,6 +94,8 @@ void add_safety_options(OptionTable& table, TrainOptions& o) {
                  "let training wait for checkpoints, which otherwise are copied and written in the "
                  "background");
   table.add("keep", no, o.keep, "checkpoints that are kept, beside the one gone on from", {1});
+  table.add("keep-best", no, o.keep_best,
+            "one of the --metrics: the checkpoint with its best value stays as best-METRIC.h5");
   table
       .add("time-limit", no, o.time_limit,
            "save and stop in time for this: minutes, HH:MM, HH:MM:SS, D-HH:MM or D-HH:MM:SS")
@@ -200,6 +200,19 @@ void check_batch(const TrainOptions& o, int ranks) {
   }
 }
 
+void check_keep_best(const TrainOptions& o) {
+  if (o.keep_best == "none") return;
+  if (std::find(o.metrics.begin(), o.metrics.end(), o.keep_best) == o.metrics.end()) {
+    throw InputError(
+        fmt::format("--keep-best={}: is not among --metrics; add it there", o.keep_best));
+  }
+  const std::string obstacle = metric_obstacle(parse_metric(o.keep_best), o.family());
+  if (!obstacle.empty()) {
+    throw InputError(
+        fmt::format("--keep-best={}: cannot be computed: it {}", o.keep_best, obstacle));
+  }
+}
+
 }  // namespace
 
 OptionTable train_option_table(TrainOptions& options) {
@@ -220,6 +233,7 @@ void check_options(const TrainOptions& o, int ranks) {
                     *o.gpus, ranks_text(ranks), *o.gpus, *o.gpus));
   }
   check_precision(o);
+  check_keep_best(o);
   if (o.outdir.empty() && o.run_dir.empty()) {
     throw InputError("neither --outdir nor --run-dir is given: say where the run is to be written");
   }

@@ -44,6 +44,7 @@ struct TrainOptions {
   int64_t tick = 4;
   int64_t snap = 50;
   std::vector<std::string> metrics{"fid50k_full"};
+  std::string keep_best = "none";  ///< one of the metrics: its best checkpoint is kept
   std::string outdir;
   std::string run_dir;
   std::string desc;
@@ -66,6 +67,8 @@ struct TrainOptions {
 
   // Derived, once resolve_options() has filled in the defaults.
   bool is_stylegan3() const { return cfg == "stylegan3-t" || cfg == "stylegan3-r"; }
+  /// As metric_obstacle() takes it.
+  std::string family() const { return is_stylegan3() ? "stylegan3" : cfg; }
   /// Channel base and maximum of the generator; the discriminator takes cbase and cmax as they are.
   int64_t generator_cbase() const { return wide_generator() ? 2 * cbase : cbase; }
   int64_t generator_cmax() const { return wide_generator() ? 2 * cmax : cmax; }

@@ -9,6 +9,7 @@
 #include "base/exit_code.h"
 #include "base/log.h"
 #include "io/check.h"
+#include "io/network_file.h"
 #include "parallel/heartbeat.h"
 #include "training/consistency.h"
 #include "training/network_snapshot.h"
@@ -63,7 +64,8 @@ Trainer::Trainer(const RunSurroundings& surroundings, const io::Dataset& data)
               statistics_),
       grid_(data, draws_, *state_.g_ema),
       sampler_(SampleRng(static_cast<uint64_t>(options_.seed)), data.size()),
-      keeper_(surroundings) {
+      keeper_(surroundings),
+      metrics_(options_, run_, comm_, data) {
   ema_.half_life_kimg = 10.0 * static_cast<double>(options_.batch) / 32;
   // A transferred network is a good average from the first iteration on.
   if (options_.resume != "none") ema_.ramp_up.reset();
@@ -136,9 +138,14 @@ void Trainer::start_output(bool continued) {
   }
   log_.emplace(run_.file("stats.jsonl"), state_, seconds(), 1000 * options_.kimg,
                comm_.rank() == 0);
+  metrics_.go_back_to(state_.tick);
   start_prefetcher();
-  progress_.emplace("train", static_cast<double>(options_.kimg), "kimg");
+  start_progress();
   log::info("Training for {} kimg...", options_.kimg);
+}
+
+void Trainer::start_progress() {
+  progress_.emplace("train", static_cast<double>(options_.kimg), "kimg");
 }
 
 void Trainer::start_prefetcher() {
@@ -199,6 +206,7 @@ bool Trainer::end_tick() {
   log_->end_tick(state_, seconds(), statistics_, comm_);
   const bool is_snapshot = finished() || state_.tick % options_.snap == 0;
   if (is_snapshot) write_snapshot();
+  if (is_snapshot && (state_.tick > 0 || finished())) compute_metrics();
   write_if_possible([&] { log_->write_row(statistics_, seconds()); });
   ++state_.tick;
   state_.tick_start = state_.images;
@@ -227,6 +235,17 @@ void Trainer::write_snapshot() {
     write_network_snapshot(run_.file(fmt::format("network-snapshot-{:06d}.h5", kimg)), state_,
                            options_, data_.info(), comm_.handle());
   });
+}
+
+void Trainer::compute_metrics() {
+  if (metrics_.empty()) return;
+  progress_.reset();  // metrics have bars of their own
+  const std::optional<double> value =
+      metrics_.compute({*state_.g_ema, io::network_snapshot_name(state_.images / 1000), state_.tick,
+                        static_cast<double>(state_.images) / 1000},
+                       [this] { return keeper_.is_asked_to_stop(); });
+  if (value) keeper_.offer_best(*value);
+  start_progress();
 }
 
 double Trainer::seconds() const {

@@ -17,6 +17,7 @@
 #include "training/infinite_sampler.h"
 #include "training/phases.h"
 #include "training/run_keeper.h"
+#include "training/snapshot_metrics.h"
 #include "training/tick_log.h"
 #include "training/train_networks.h"
 #include "training/train_options.h"
@@ -50,6 +51,8 @@ class Trainer {
   /// Whether the tick ended with a snapshot.
   bool end_tick();
   void write_snapshot();
+  void compute_metrics();
+  void start_progress();
   void check_consistency();
   void save_checkpoint();
   void save_last_checkpoint();
@@ -76,6 +79,7 @@ class Trainer {
   std::optional<ProgressBar> progress_;
   std::chrono::steady_clock::time_point start_;
   RunKeeper keeper_;
+  SnapshotMetrics metrics_;
   std::pair<int64_t, int64_t> saved_{-1, -1};  ///< iteration and tick of the last checkpoint
   HealthRecord health_;
 };

@@ -94,7 +94,7 @@ TEST(Restart, RanksAndMicroBatchesDoNotMatter) {
 
 TEST(Restart, GoesOnWithOtherNumbersOfRanks) {
   // 63 iterations, so that three stops find the run at work.
-  const std::string option = "--cfg=creps --batch=48 --kimg=3 --precision=fp64";
+  const std::string option = "--cfg=stylegan2 --batch=48 --kimg=3 --precision=fp64";
   train_and_stop(TinyRun("moved", 1, option), SIGUSR2, 0);
   const TinyRun on_four("moved", 4, option), on_two("moved", 2, option);
   train_and_stop(TinyRun("moved", 2, option), SIGUSR1, 1);

@@ -78,12 +78,12 @@ TEST(Stop, ASecondSignalLeavesOnlyTheSave) {
   EXPECT_EQ(hurried.code, kExitSavedGoOn) << hurried.err;
   EXPECT_TRUE(run.has_checkpoint());
   const size_t rows = run.rows().size();
-  const bool snapshot = fs::exists(run.file("network-snapshot-000000.h5"));
+  const bool snapshot = fs::exists(run.file("network-snapshot-000002.h5"));
   EXPECT_EQ(run.train().code, kExitDone);
   expect_equal_runs(run, whole);
   EXPECT_EQ(rows, 0u);
   EXPECT_FALSE(snapshot);
-  EXPECT_TRUE(fs::exists(run.file("network-snapshot-000000.h5")));
+  EXPECT_TRUE(fs::exists(run.file("network-snapshot-000002.h5")));
 }
 
 // Each start dies at its first checkpoint.

@@ -92,6 +92,27 @@ TEST_P(CheckpointSaverRanks, SparesTheOneThatTheRunWentOnFrom) {
   EXPECT_THAT(io::list_checkpoints(dir_.path()), ElementsAre(path(4), path(3), path(1)));
 }
 
+TEST_P(CheckpointSaverRanks, AFurtherNameStaysUntilItIsGivenAnew) {
+  CheckpointSaver saver(options(), kWorld);
+  const std::string best = dir_.file("best-x.h5");
+  const auto save = [&](int64_t step, const std::string& name) {
+    saver.save(step, content_of(step), mode_, name);
+    const SaveReport report = report_of(saver);
+    EXPECT_EQ(report.error + report.name_error, "");
+  };
+  save(1, "best-x.h5");
+  for (const int64_t step : {2, 3, 4}) save(step, "");
+  EXPECT_THAT(io::list_checkpoints(dir_.path()), ElementsAre(path(4), path(3)));
+  expect_step(best, 1);
+  save(5, "best-x.h5");
+  expect_step(best, 5);
+  saver.save(6, content_of(6), mode_, "none/best-x.h5");
+  const SaveReport report = report_of(saver);
+  EXPECT_EQ(report.error, "");
+  EXPECT_THAT(report.name_error, HasSubstr("best-x.h5"));
+  EXPECT_FALSE(fs::exists(best + ".tmp"));
+}
+
 TEST_P(CheckpointSaverRanks, AFailureIsReportedAndTheOldOneStays) {
   CheckpointSaver saver(options(), kWorld);
   saver.save(1, content_of(1), mode_);

@@ -154,11 +154,21 @@ TEST(TrainOptions, RequiredOptions) {
 }
 
 TEST(TrainOptions, UnknownNamesAreListedWithTheKnownOnes) {
-  EXPECT_THAT(error_of([] { parsed(kRequired + "--metrics=fid60k"); }),
-              AllOf(HasSubstr("'fid60k' is not one of"), HasSubstr("fid50k_full")));
+  EXPECT_THAT(error_of([] { parsed(kRequired + "--metrics=fid60k_all"); }),
+              AllOf(HasSubstr("'fid60k_all' is not one of"), HasSubstr("fid50k_full")));
   EXPECT_EQ(error_of([] { parsed("--cfg=biggan"); }),
             "--cfg=biggan: 'biggan' is not one of stylegan3-t, stylegan3-r, stylegan2, creps");
   EXPECT_THROW(parsed(kRequired + "--unknown=1"), CLI::ParseError);
+}
+
+TEST(TrainOptions, TheBestIsThatOfAMetricThatIsComputed) {
+  EXPECT_EQ(check_error("--metrics=scale_consistency1k --keep-best=scale_consistency1k"),
+            "no error");
+  EXPECT_EQ(check_error("--metrics=none --keep-best=scale_consistency1k"),
+            "--keep-best=scale_consistency1k: is not among --metrics; add it there");
+  EXPECT_THAT(check_error("--metrics=eqr1k --keep-best=eqr1k"),
+              HasSubstr("--keep-best=eqr1k: cannot be computed: it needs a StyleGAN3 network"));
+  EXPECT_THAT(check_error("--keep-best=fid50k_full"), HasSubstr("a detector network"));
 }
 
 TEST(TrainOptions, GpusMustBeTheNumberOfRanks) {
