@@ -127,11 +127,15 @@ TEST(KillMatrix, KilledRunsEndLikeUndisturbedOnes) {
     const TinyRun& undisturbed = whole.on(ranks);
     const TinyRun run(fmt::format("killed{}", number), ranks, kOptions);
     std::string story = fmt::format("schedule {} on {} ranks:", number, ranks);
-    for (const Kill& kill : ScheduleMaker(number, whole.seconds()).kills()) {
+    const std::vector<Kill> planned = ScheduleMaker(number, whole.seconds()).kills();
+    for (const Kill& kill : planned) {
       const Outcome o = train_and_kill(run, kill);
       story += fmt::format(" {} (exit code {});", kill.text(), o.code);
       kills += o.code != kExitDone ? 1 : 0;
-      EXPECT_TRUE(kill.point.empty() || o.code != kExitDone) << story << o.err;
+      // A whole run passes every point; what is left of one may be too short.
+      EXPECT_TRUE(&kill != planned.data() || kill.point.empty() || o.code != kExitDone)
+          << story << o.err;
+      if (o.code == kExitDone) break;
     }
     const Outcome last = run.train();
     ASSERT_EQ(last.code, kExitDone) << story << last.err;
