@@ -49,8 +49,8 @@ RecordedPass begin_pass(const Generator& g, RecordedDraws& draws, const at::Tens
 bool moves_average_in_g_phase(const std::string& cfg);
 
 /// The magnitude averages by name, after a pass that collected `magnitudes` with immediate effect.
-std::vector<std::pair<std::string, at::Tensor>> moved_magnitudes(
-    const Generator& g, const InputMagnitudes& magnitudes);
+std::vector<std::pair<std::string, at::Tensor>> moved_magnitudes(const Generator& g,
+                                                                 const InputMagnitudes& magnitudes);
 /// What such a pass collects into.
 InputMagnitudes immediate_magnitudes(const Generator& g, double beta);
 

@@ -10,8 +10,8 @@
 #include <gtest/gtest.h>
 
 #include "io/check.h"
-#include "tests/support/input_error.h"
 #include "io/together.h"
+#include "tests/support/input_error.h"
 #include "tests/support/temp_dir.h"
 
 namespace galette {
