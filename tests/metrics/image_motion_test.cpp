@@ -80,7 +80,6 @@ TEST(BandLimitFilter, IsNormalisedAndSymmetric) {
     const at::Tensor filter = band_limit_filter(0.6, u);
     ASSERT_EQ(filter.sizes(), (std::vector<int64_t>{12 * u - 1, 12 * u - 1}));
     EXPECT_NEAR(filter.sum().item<double>(), 1, 1e-12);
-    // The convolution runs over a period, which cuts the slow decay of sinc: not quite symmetric.
     EXPECT_LT((filter - filter.flip({0, 1})).abs().max().item<double>(), 1e-12);
     for (int64_t y = 0; y < u; ++y)
       for (int64_t x = 0; x < u; ++x)
