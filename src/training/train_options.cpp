@@ -10,6 +10,7 @@
 #include "base/time_text.h"
 #include "io/check.h"
 #include "metrics/metric_name.h"
+#include "training/augment.h"
 
 namespace galette {
 namespace {
@@ -18,9 +19,6 @@ namespace {
 constexpr double kAutoGamma = 0.0002;
 
 const std::vector<std::string> kConfigurations{"stylegan3-t", "stylegan3-r", "stylegan2", "creps"};
-const std::vector<std::string> kAugmentPipes{"blit", "geom", "color", "filter", "noise", "cutout",
-                                             "bg",   "bgc",  "bgcf",  "bgcfn",  "bgcfnc"};
-
 void add_model_options(OptionTable& table, TrainOptions& o) {
   const auto run = Defines::run;
   table.add("cfg", run, o.cfg, "configuration", kConfigurations).required();
@@ -55,7 +53,7 @@ void add_optimisation_options(OptionTable& table, TrainOptions& o) {
             {"noaug", "ada", "fixed"});
   table.add("augpipe", run, o.augpipe,
             "transforms: blit, geometry, colour, filter, noise, cutout, by their initials",
-            kAugmentPipes);
+            AugmentConfig::names());
   table.add("p", run, o.p, "probability of each transform with --aug=fixed", {0, 1});
   table.add("target", run, o.target, "mean sign of D on real images that --aug=ada keeps", {0, 1});
   table.add("seed", run, o.seed, "seed of every random draw", {0});

@@ -102,18 +102,21 @@ TinyRun::TinyRun(const std::string& name, int ranks, std::string options)
       ranks_(ranks),
       options_(std::move(options)) {}
 
-Outcome TinyRun::train(const std::string& more, const std::string& variables) const {
+std::string TinyRun::options(const std::string& more) const {
   const std::string options = options_ + " " + more;
   const auto given = [&](const char* option, const char* otherwise) {
     return options.find(option) != std::string::npos ? "" : otherwise;
   };
-  return run_program(
-      ranks_,
-      fmt::format("train --run-dir={} --data={}/set.h5 {} {} --gamma=1 --cbase=64 --cmax=8 "
-                  "--map-depth=2 {} --metrics=none --tick=1 --snap=100 {}",
-                  path_, tiny_folder(), given("--cfg", "--cfg=stylegan2"),
-                  given("--precision", "--precision=fp32"), given("--aug", "--aug=noaug"), options),
-      variables, kTimeout);
+  return fmt::format(
+      "--data={}/set.h5 {} {} --gamma=1 --cbase=64 --cmax=8 --map-depth=2 {} {} --tick=1 "
+      "--snap=100 {}",
+      tiny_folder(), given("--cfg", "--cfg=stylegan2"), given("--precision", "--precision=fp32"),
+      given("--aug", "--aug=noaug"), given("--metrics", "--metrics=none"), options);
+}
+
+Outcome TinyRun::train(const std::string& more, const std::string& variables) const {
+  return run_program(ranks_, fmt::format("train --run-dir={} {}", path_, options(more)), variables,
+                     kTimeout);
 }
 
 Outcome TinyRun::train_while(const std::function<void()>& action, const std::string& more,

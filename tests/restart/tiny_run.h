@@ -31,6 +31,8 @@ class TinyRun {
   std::string file(const std::string& name) const { return path_ + "/" + name; }
   int ranks() const { return ranks_; }
 
+  /// Its options, but for the run directory.
+  std::string options(const std::string& more = "") const;
   /// Starts the run or goes on with it. `more`: further options; `variables`: environment.
   Outcome train(const std::string& more = "", const std::string& variables = "") const;
   /// The same while another thread does something.
