@@ -20,7 +20,15 @@ std::string contents(const std::string& path) {
   return text.str();
 }
 
-/// This test program has an MPI environment of its own, which mpirun must not see.
+std::string replaced(std::string text, char mark, const std::string& by) {
+  for (size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at + by.size())) {
+    text.replace(at, 1, by);
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string clean_environment() {
   std::string text =
       "env -i HOME=/tmp OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
@@ -31,15 +39,6 @@ std::string clean_environment() {
   }
   return text;
 }
-
-std::string replaced(std::string text, char mark, const std::string& by) {
-  for (size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at + by.size())) {
-    text.replace(at, 1, by);
-  }
-  return text;
-}
-
-}  // namespace
 
 std::string Outcome::complaint() const {
   const std::string prefix = "galette: ";

@@ -18,6 +18,10 @@ struct Outcome {
   int complaints() const;
 };
 
+/// `env -i` and variables, to begin a command with: a test program has an MPI environment of its
+/// own, which mpirun must not see.
+std::string clean_environment();
+
 /// `variables`: further environment, such as "A=1 B=2". A `timeout` in seconds ends a hanging run.
 Outcome run_program(int ranks, const std::string& arguments, const std::string& variables = "",
                     int timeout = 60);

@@ -32,7 +32,7 @@ kill -TERM $pid; wait $pid; first=$?
       fmt::arg("codes", codes));
   const std::string file = tiny_folder() + "/script.sh";
   std::ofstream(file) << script;
-  ASSERT_EQ(std::system(("timeout 200 bash " + file).c_str()), 0);
+  ASSERT_EQ(std::system((clean_environment() + "timeout 200 bash " + file).c_str()), 0);
   int first = -1, second = -1;
   std::ifstream(codes) >> first >> second;
   EXPECT_EQ(first, 85);

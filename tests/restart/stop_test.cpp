@@ -66,11 +66,12 @@ TEST(Stop, ASignalDuringStartUpIsNotLost) {
 // An iteration lasts longer than the second after which another signal counts. What the tick would
 // have written is written by the next start, so that nothing differs in the end.
 TEST(Stop, ASecondSignalLeavesOnlyTheSave) {
-  constexpr const char* kSlow = "--batch=2880 --batch-gpu=480 --kimg=3";  // two iterations
+  constexpr const char* kSlow = "--batch=3840 --batch-gpu=480 --kimg=4";  // two iterations
   const TinyRun whole("unhurried", 1, kSlow), run("hurried", 1, kSlow);
   ASSERT_EQ(whole.train().code, kExitDone);
   const Outcome hurried = run.train_while([&] {
-    ASSERT_TRUE(wait_until([&] { return fs::exists(run.file("stats.jsonl")); }));
+    ASSERT_TRUE(wait_until([&] { return run.times_started() == 1; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));  // well within an iteration
     EXPECT_TRUE(run.send(SIGUSR1, {0}));
     std::this_thread::sleep_for(std::chrono::milliseconds(1200));
     EXPECT_TRUE(run.send(SIGTERM, {0}));
@@ -78,12 +79,12 @@ TEST(Stop, ASecondSignalLeavesOnlyTheSave) {
   EXPECT_EQ(hurried.code, kExitSavedGoOn) << hurried.err;
   EXPECT_TRUE(run.has_checkpoint());
   const size_t rows = run.rows().size();
-  const bool snapshot = fs::exists(run.file("network-snapshot-000002.h5"));
+  const bool snapshot = fs::exists(run.file("network-snapshot-000003.h5"));
   EXPECT_EQ(run.train().code, kExitDone);
   expect_equal_runs(run, whole);
   EXPECT_EQ(rows, 0u);
   EXPECT_FALSE(snapshot);
-  EXPECT_TRUE(fs::exists(run.file("network-snapshot-000002.h5")));
+  EXPECT_TRUE(fs::exists(run.file("network-snapshot-000003.h5")));
 }
 
 // Each start dies at its first checkpoint.
