@@ -12,27 +12,14 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "io/descriptor.h"
+
 namespace galette::io {
 namespace {
 
 void check(bool ok, const char* what, const std::string& path) {
   if (!ok) throw std::runtime_error(fmt::format("{}: {}: {}", path, what, std::strerror(errno)));
 }
-
-class Descriptor {
- public:
-  Descriptor(const std::string& path, int flags)
-      : id_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {
-    check(id_ >= 0, "cannot be opened", path);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { ::close(id_); }
-  int id() const { return id_; }
-
- private:
-  int id_;
-};
 
 }  // namespace
 

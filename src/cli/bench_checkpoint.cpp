@@ -19,6 +19,7 @@
 #include "base/option_table.h"
 #include "cli/bench_timing.h"
 #include "io/check.h"
+#include "io/descriptor.h"
 #include "io/together.h"
 #include "parallel/mpi_communicator.h"
 #include "parallel/mpi_session.h"
@@ -123,22 +124,8 @@ void write_with_mpi(const std::string& path, const io::CheckpointContent& conten
   throw std::runtime_error(fmt::format("{}: {}", path, std::strerror(errno)));
 }
 
-class Descriptor {
- public:
-  Descriptor(const std::string& path, int flags) : id_(::open(path.c_str(), flags, 0666)) {
-    if (id_ < 0) throw_system_error(path);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { ::close(id_); }
-  int id() const { return id_; }
-
- private:
-  int id_;
-};
-
 void write_alone(const std::string& path, const io::CheckpointContent& content) {
-  const Descriptor file(path, O_WRONLY | O_CREAT | O_TRUNC);
+  const io::Descriptor file(path, O_WRONLY | O_CREAT | O_TRUNC);
   for (const auto& array : content.arrays) {
     const auto* data = static_cast<const char*>(array.values.const_data_ptr());
     const auto bytes = static_cast<int64_t>(array.values.nbytes());
@@ -153,7 +140,7 @@ void write_alone(const std::string& path, const io::CheckpointContent& content) 
 }
 
 void read_alone(const std::string& path, at::Tensor into) {
-  const Descriptor file(path, O_RDONLY);
+  const io::Descriptor file(path, O_RDONLY);
   auto* data = static_cast<char*>(into.data_ptr());
   for (int64_t left = into.numel(); left > 0;) {
     const ssize_t got = ::read(file.id(), data, static_cast<size_t>(std::min(kPiece, left)));

@@ -105,6 +105,7 @@ int train_watched(TrainCommand& command, const TrainProcess& process) {
   resolve_options(options, comm.size(), facts);
   const std::string threads = divide_threads(comm.handle());
   log_notices(command, facts);
+  at::globalContext().setBenchmarkCuDNN(!options.nobench);
   if (options.dry_run) {
     log_summary(command, data, "none (dry run)", threads);
     log_sizes(options, {facts.resolution, facts.channels, data.label_dim()});

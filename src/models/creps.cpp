@@ -35,38 +35,23 @@ at::Tensor fourier_features(const at::Tensor& coords, const at::Tensor& freqs) {
 
 CrepsConfig CrepsConfig::from_json(const nlohmann::json& args) {
   CrepsConfig c;
-  c.z_dim = args.value("z_dim", c.z_dim);
-  c.c_dim = args.value("c_dim", c.c_dim);
-  c.w_dim = args.value("w_dim", c.w_dim);
-  c.img_resolution = args.value("img_resolution", c.img_resolution);
-  c.img_channels = args.value("img_channels", c.img_channels);
-  c.channel_base = args.value("channel_base", c.channel_base);
-  c.channel_max = args.value("channel_max", c.channel_max);
+  c.take(args);
   c.biline_channels = args.value("biline_channels", c.biline_channels);
   c.rank = args.value("rank", c.rank);
   c.bandwidth = args.value("bandwidth", c.bandwidth);
-  if (args.contains("mapping_kwargs")) {
-    c.mapping_layers = args["mapping_kwargs"].value("num_layers", c.mapping_layers);
-  }
   c.num_fp16_res = args.value("num_fp16_res", c.num_fp16_res);
   c.fc_clamp = number_or_null(args, "fc_clamp", c.fc_clamp);
   return c;
 }
 
 nlohmann::json CrepsConfig::to_json() const {
-  return {{"z_dim", z_dim},
-          {"c_dim", c_dim},
-          {"w_dim", w_dim},
-          {"img_resolution", img_resolution},
-          {"img_channels", img_channels},
-          {"mapping_kwargs", {{"num_layers", mapping_layers}}},
-          {"channel_base", channel_base},
-          {"channel_max", channel_max},
-          {"biline_channels", biline_channels},
-          {"rank", rank},
-          {"bandwidth", bandwidth},
-          {"num_fp16_res", num_fp16_res},
-          {"fc_clamp", number_or_null(fc_clamp)}};
+  nlohmann::json args = GeneratorConfig::to_json();
+  args.update({{"biline_channels", biline_channels},
+               {"rank", rank},
+               {"bandwidth", bandwidth},
+               {"num_fp16_res", num_fp16_res},
+               {"fc_clamp", number_or_null(fc_clamp)}});
+  return args;
 }
 
 CrepsGenerator::Input::Input(const Scope& scope, const CrepsConfig& config)

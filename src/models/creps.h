@@ -11,20 +11,13 @@
 #include <optional>
 #include <vector>
 
+#include "models/generator_config.h"
 #include "models/layers.h"
 #include "models/network.h"
 
 namespace galette {
 
-struct CrepsConfig {
-  int64_t z_dim = 512;
-  int64_t c_dim = 0;
-  int64_t w_dim = 512;
-  int64_t img_resolution = 256;
-  int64_t img_channels = 3;
-  int64_t mapping_layers = 8;
-  int64_t channel_base = 32768;
-  int64_t channel_max = 512;
+struct CrepsConfig : GeneratorConfig {
   int64_t biline_channels = 32;
   int64_t rank = 8;
   double bandwidth = 10;     ///< standard deviation of the Fourier frequencies

@@ -14,16 +14,7 @@ namespace galette {
 
 StyleGan2Config StyleGan2Config::from_json(const nlohmann::json& args) {
   StyleGan2Config c;
-  c.z_dim = args.value("z_dim", c.z_dim);
-  c.c_dim = args.value("c_dim", c.c_dim);
-  c.w_dim = args.value("w_dim", c.w_dim);
-  c.img_resolution = args.value("img_resolution", c.img_resolution);
-  c.img_channels = args.value("img_channels", c.img_channels);
-  if (args.contains("mapping_kwargs")) {
-    c.mapping_layers = args["mapping_kwargs"].value("num_layers", c.mapping_layers);
-  }
-  c.channel_base = args.value("channel_base", c.channel_base);
-  c.channel_max = args.value("channel_max", c.channel_max);
+  c.take(args);
   c.architecture = architecture_from(args, c.architecture);
   c.num_fp16_res = args.value("num_fp16_res", c.num_fp16_res);
   c.conv_clamp = number_or_null(args, "conv_clamp", c.conv_clamp);
@@ -31,17 +22,11 @@ StyleGan2Config StyleGan2Config::from_json(const nlohmann::json& args) {
 }
 
 nlohmann::json StyleGan2Config::to_json() const {
-  return {{"z_dim", z_dim},
-          {"c_dim", c_dim},
-          {"w_dim", w_dim},
-          {"img_resolution", img_resolution},
-          {"img_channels", img_channels},
-          {"mapping_kwargs", {{"num_layers", mapping_layers}}},
-          {"channel_base", channel_base},
-          {"channel_max", channel_max},
-          {"architecture", architecture_name(architecture)},
-          {"num_fp16_res", num_fp16_res},
-          {"conv_clamp", number_or_null(conv_clamp)}};
+  nlohmann::json args = GeneratorConfig::to_json();
+  args.update({{"architecture", architecture_name(architecture)},
+               {"num_fp16_res", num_fp16_res},
+               {"conv_clamp", number_or_null(conv_clamp)}});
+  return args;
 }
 
 StyleGan2Generator::Layer::Layer(const Scope& scope, const StyleGan2Config& network,

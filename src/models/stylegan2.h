@@ -7,21 +7,14 @@
 #include <vector>
 
 #include "models/architecture.h"
+#include "models/generator_config.h"
 #include "models/layers.h"
 #include "models/modulated_conv2d.h"
 #include "models/network.h"
 
 namespace galette {
 
-struct StyleGan2Config {
-  int64_t z_dim = 512;
-  int64_t c_dim = 0;
-  int64_t w_dim = 512;
-  int64_t img_resolution = 256;
-  int64_t img_channels = 3;
-  int64_t mapping_layers = 8;
-  int64_t channel_base = 32768;
-  int64_t channel_max = 512;
+struct StyleGan2Config : GeneratorConfig {
   Architecture architecture = Architecture::skip;
   int64_t num_fp16_res = 4;  ///< largest resolutions that may compute in 16 bits
   std::optional<double> conv_clamp = 256;

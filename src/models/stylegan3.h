@@ -8,21 +8,14 @@
 #include <optional>
 #include <vector>
 
+#include "models/generator_config.h"
 #include "models/layers.h"
 #include "models/network.h"
 #include "models/stylegan3_filters.h"
 
 namespace galette {
 
-struct StyleGan3Config {
-  int64_t z_dim = 512;
-  int64_t c_dim = 0;
-  int64_t w_dim = 512;
-  int64_t img_resolution = 256;
-  int64_t img_channels = 3;
-  int64_t mapping_layers = 2;
-  int64_t channel_base = 32768;
-  int64_t channel_max = 512;
+struct StyleGan3Config : GeneratorConfig {
   StyleGan3Bands bands;
   double output_scale = 0.25;
   int64_t num_fp16_res = 4;
@@ -31,6 +24,7 @@ struct StyleGan3Config {
   std::optional<double> conv_clamp = 256;
   double magnitude_ema_beta = 0.999;
 
+  StyleGan3Config() { mapping_layers = 2; }
   static StyleGan3Config from_json(const nlohmann::json& args);
   nlohmann::json to_json() const;
   std::vector<StyleGan3LayerPlan> layers() const;

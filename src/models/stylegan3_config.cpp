@@ -7,14 +7,8 @@ namespace galette {
 
 StyleGan3Config StyleGan3Config::from_json(const nlohmann::json& args) {
   StyleGan3Config c;
+  c.take(args);
   const auto take = [&](const char* name, auto& value) { value = args.value(name, value); };
-  take("z_dim", c.z_dim);
-  take("c_dim", c.c_dim);
-  take("w_dim", c.w_dim);
-  take("img_resolution", c.img_resolution);
-  take("img_channels", c.img_channels);
-  take("channel_base", c.channel_base);
-  take("channel_max", c.channel_max);
   take("num_layers", c.bands.num_layers);
   take("num_critical", c.bands.num_critical);
   take("first_cutoff", c.bands.first_cutoff);
@@ -29,34 +23,26 @@ StyleGan3Config StyleGan3Config::from_json(const nlohmann::json& args) {
   take("use_radial_filters", c.use_radial_filters);
   take("magnitude_ema_beta", c.magnitude_ema_beta);
   c.conv_clamp = number_or_null(args, "conv_clamp", c.conv_clamp);
-  if (args.contains("mapping_kwargs"))
-    c.mapping_layers = args["mapping_kwargs"].value("num_layers", c.mapping_layers);
   return c;
 }
 
 nlohmann::json StyleGan3Config::to_json() const {
-  return {{"z_dim", z_dim},
-          {"c_dim", c_dim},
-          {"w_dim", w_dim},
-          {"img_resolution", img_resolution},
-          {"img_channels", img_channels},
-          {"mapping_kwargs", {{"num_layers", mapping_layers}}},
-          {"channel_base", channel_base},
-          {"channel_max", channel_max},
-          {"num_layers", bands.num_layers},
-          {"num_critical", bands.num_critical},
-          {"first_cutoff", bands.first_cutoff},
-          {"first_stopband", bands.first_stopband},
-          {"last_stopband_rel", bands.last_stopband_rel},
-          {"margin_size", bands.margin_size},
-          {"filter_size", bands.filter_size},
-          {"lrelu_upsampling", bands.lrelu_upsampling},
-          {"output_scale", output_scale},
-          {"num_fp16_res", num_fp16_res},
-          {"conv_kernel", conv_kernel},
-          {"use_radial_filters", use_radial_filters},
-          {"conv_clamp", number_or_null(conv_clamp)},
-          {"magnitude_ema_beta", magnitude_ema_beta}};
+  nlohmann::json args = GeneratorConfig::to_json();
+  args.update({{"num_layers", bands.num_layers},
+               {"num_critical", bands.num_critical},
+               {"first_cutoff", bands.first_cutoff},
+               {"first_stopband", bands.first_stopband},
+               {"last_stopband_rel", bands.last_stopband_rel},
+               {"margin_size", bands.margin_size},
+               {"filter_size", bands.filter_size},
+               {"lrelu_upsampling", bands.lrelu_upsampling},
+               {"output_scale", output_scale},
+               {"num_fp16_res", num_fp16_res},
+               {"conv_kernel", conv_kernel},
+               {"use_radial_filters", use_radial_filters},
+               {"conv_clamp", number_or_null(conv_clamp)},
+               {"magnitude_ema_beta", magnitude_ema_beta}});
+  return args;
 }
 
 std::vector<StyleGan3LayerPlan> StyleGan3Config::layers() const {

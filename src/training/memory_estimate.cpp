@@ -12,8 +12,10 @@ namespace {
 
 constexpr int64_t kProgramBytes = 400'000'000;
 constexpr double kGiB = 1 << 30;
-// Copies of a layer's result that a differentiable pass keeps: before and after its activation.
-constexpr int64_t kKeptResults = 2;
+// Copies of a layer's result that a differentiable pass keeps. An activation keeps its own result
+// alone; those of StyleGAN3 resample, and keep what went in and the codes at the higher rate.
+constexpr int64_t kKeptResults = 1;
+constexpr int64_t kKeptResultsStyleGan3 = 3;
 // Second-order passes keep the first-order one, its gradients, and what those were made of.
 constexpr int64_t kSecondOrder = 3;
 
@@ -41,14 +43,14 @@ int64_t generator_positions(const std::string& name, const Generator& g) {
 
 /// Elements that a differentiable pass of one sample keeps.
 template <typename Positions>
-int64_t kept_elements(const Network& network, const Positions& positions) {
+int64_t kept_elements(const Network& network, int64_t results, const Positions& positions) {
   int64_t elements = 0;
   for (const ArenaEntry& entry : network.arena().parameters()) {
     const bool is_layer = entry.name.ends_with(".weight") && entry.shape.size() >= 2 &&
                           entry.name.find("affine") == std::string::npos &&
                           entry.name.find("mapping") == std::string::npos;
     if (is_layer) {
-      elements += positions(entry.name) * (entry.shape[1] + kKeptResults * entry.shape[0]);
+      elements += positions(entry.name) * (entry.shape[1] + results * entry.shape[0]);
     }
   }
   return elements;
@@ -66,10 +68,13 @@ MemoryEstimate estimate_memory(const TrainOptions& o, const Generator& g, const 
   MemoryEstimate estimate;
   // Value, gradient and second moment; the average has its value alone.
   estimate.state = bytes * (state_elements(g, 3) + state_elements(g, 1) + state_elements(d, 3));
-  estimate.save = bytes * (state_elements(g, 2) + state_elements(g, 1) + state_elements(d, 2));
-  const int64_t in_g =
-      kept_elements(g, [&](const std::string& name) { return generator_positions(name, g); });
-  const int64_t in_d = kept_elements(d, [](const std::string& name) {
+  // Each rank copies the share that it writes.
+  estimate.save =
+      bytes * (state_elements(g, 2) + state_elements(g, 1) + state_elements(d, 2)) / *o.gpus;
+  const int64_t results = o.is_stylegan3() ? kKeptResultsStyleGan3 : kKeptResults;
+  const int64_t in_g = kept_elements(
+      g, results, [&](const std::string& name) { return generator_positions(name, g); });
+  const int64_t in_d = kept_elements(d, kKeptResults, [](const std::string& name) {
     const int64_t stage = number_after(name, "b");
     return stage * stage;
   });

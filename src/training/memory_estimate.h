@@ -11,7 +11,7 @@ namespace galette {
 /// Bytes of one rank.
 struct MemoryEstimate {
   int64_t state = 0;        ///< networks, gradients, moments
-  int64_t save = 0;         ///< the copy of what is saved, while a checkpoint is being written
+  int64_t save = 0;         ///< the copy of this rank's share, while a checkpoint is being written
   int64_t activations = 0;  ///< of the largest phase
   int64_t program = 0;      ///< libraries and what they keep
   int64_t total() const { return state + save + activations + program; }

@@ -3,7 +3,11 @@
 
 #include <cmath>
 
+#include "models/creps.h"
+#include "models/discriminator.h"
 #include "models/factory.h"
+#include "models/stylegan2.h"
+#include "models/stylegan3.h"
 
 namespace galette {
 namespace {
@@ -30,9 +34,8 @@ double magnitude_beta(const TrainOptions& o) {
 }
 
 std::string generator_class(const TrainOptions& o) {
-  if (o.cfg == "creps") return "training.networks_creps.Generator";
-  if (o.cfg == "stylegan2") return "training.networks_stylegan2.Generator";
-  return "training.networks_stylegan3.Generator";
+  if (o.is_stylegan3()) return StyleGan3Generator::kClassName;
+  return o.cfg == "creps" ? CrepsGenerator::kClassName : StyleGan2Generator::kClassName;
 }
 
 /// Constructor arguments by their published names.
@@ -90,8 +93,8 @@ std::unique_ptr<Generator> make_run_generator(const TrainOptions& o, const Image
 
 std::unique_ptr<Discriminator> make_run_discriminator(const TrainOptions& o,
                                                       const ImageShape& shape) {
-  auto d = make_discriminator("training.networks_stylegan2.Discriminator",
-                              discriminator_args(o, shape), tensor_options(o));
+  auto d = make_discriminator(StyleGan2Discriminator::kClassName, discriminator_args(o, shape),
+                              tensor_options(o));
   d->set_low_precision(low_precision_type(o));
   return d;
 }

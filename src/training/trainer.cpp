@@ -102,7 +102,12 @@ int Trainer::run() {
 }
 
 int Trainer::stop(int reason) {
-  if (!health_.is_bad()) save_last_checkpoint();
+  if (health_.is_bad()) {
+    log::warning(
+        "the last gradients were not finite, so nothing was saved after the last checkpoint");
+  } else {
+    save_last_checkpoint();
+  }
   progress_.reset();
   log::info("Stopped after {} iterations ({}); the same command goes on from here.",
             state_.iteration, stop_reason(reason));
@@ -200,8 +205,9 @@ bool Trainer::tick_is_over() const {
 
 bool Trainer::end_tick() {
   const WatchedSection section("end of tick", kLongSections * options_.watchdog);
+  const int64_t non_finite = health_.end_tick();
   if (comm_.rank() == 0) {
-    statistics_.report("Health/nonfinite_gradients", static_cast<double>(health_.end_tick()));
+    statistics_.report("Health/nonfinite_gradients", static_cast<double>(non_finite));
   }
   log_->end_tick(state_, seconds(), statistics_, comm_);
   const bool is_snapshot = finished() || state_.tick % options_.snap == 0;
