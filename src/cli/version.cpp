@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/version.h"
 
+#include <ATen/Version.h>
 #include <fmt/format.h>
 #include <hdf5.h>
 #include <mpi.h>
 #include <torch/version.h>
 
 #include "io/check.h"
+#include "kernels/cpu_isa.h"
 
 namespace galette {
 namespace {
+
+#ifdef __clang__
+constexpr const char* kCompiler = "Clang " __clang_version__;
+#else
+constexpr const char* kCompiler = "GCC " __VERSION__;
+#endif
 
 std::string hdf5_version() {
   unsigned major = 0, minor = 0, release = 0;
@@ -26,17 +34,32 @@ std::string mpi_version() {
   return version.substr(0, version.find_first_of(",\n"));
 }
 
+std::string cuda_text() {
 #ifdef GALETTE_USE_CUDA
-constexpr const char* kCuda = "yes";
+  return fmt::format("yes, CUDA {}, architectures {}", GALETTE_CUDA_VERSION, GALETTE_CUDA_ARCHS);
 #else
-constexpr const char* kCuda = "no";
+  return "no";
 #endif
+}
+
+/// What the operators are compiled for, and what this machine takes of it.
+std::string instruction_sets() {
+#ifdef __x86_64__
+  return fmt::format("x86-64 and AVX2 with FMA; here: {}; LibTorch's own operators: {}",
+                     cpu_has_avx2() ? "AVX2" : "x86-64", at::get_cpu_capability());
+#else
+  return fmt::format("the compiler's; LibTorch's own operators: {}", at::get_cpu_capability());
+#endif
+}
 
 }  // namespace
 
 std::string version_text() {
-  return fmt::format("galette {}\nLibTorch {}\n{}\nHDF5 {}\nCUDA kernels: {}", GALETTE_VERSION,
-                     TORCH_VERSION, mpi_version(), hdf5_version(), kCuda);
+  return fmt::format(
+      "galette {}\nLibTorch {}\n{}\nHDF5 {}\nCUDA kernels: {}\nNCCL: no\ncompiler: {}\n"
+      "build type: {}\ninstruction sets: {}",
+      GALETTE_VERSION, TORCH_VERSION, mpi_version(), hdf5_version(), cuda_text(), kCompiler,
+      GALETTE_BUILD_TYPE, instruction_sets());
 }
 
 }  // namespace galette

@@ -5,7 +5,8 @@
 
 namespace galette {
 
-/// The versions of this program and of the libraries it runs with, one per line.
+/// The versions of this program and of the libraries it runs with, and how it was built; one fact
+/// per line. MPI need not have been started.
 std::string version_text();
 
 }  // namespace galette

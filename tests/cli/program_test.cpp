@@ -40,7 +40,8 @@ TEST(Program, HelpOfTrainTellsDefaultsAndRanges) {
 TEST(Program, VersionNamesTheLibraries) {
   const Outcome o = run_program(2, "--version");
   EXPECT_EQ(o.code, 0);
-  for (const char* name : {"galette ", "LibTorch ", "HDF5 ", "CUDA kernels: "}) {
+  for (const char* name : {"galette ", "LibTorch ", "HDF5 ", "CUDA kernels: ", "NCCL: ",
+                           "compiler: ", "build type: ", "instruction sets: "}) {
     EXPECT_EQ(count(o.out, name), 1) << o.out;
   }
 }
