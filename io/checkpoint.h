@@ -18,18 +18,12 @@
 #include <mpi.h>
 #include <nlohmann/json.hpp>
 
+#include "io/hdf5.h"
+
 namespace galette::io {
 
-/// A named tensor inside a flat array; `offset` counts elements. The name is a path in the file and
-/// must not begin with one of the names above.
-struct NamedSlice {
-  std::string name;
-  std::vector<int64_t> shape;
-  int64_t offset = 0;
-};
-
 /// `values`: one-dimensional, contiguous, on the CPU, and equal on all ranks. The name has no
-/// slash.
+/// slash; those of slices must not begin with one of the names above.
 struct FlatArray {
   std::string name;
   at::Tensor values;

@@ -44,7 +44,7 @@ void check_arrays(const CheckpointContent& content) {
 }
 
 uint64_t needed_bytes(const CheckpointContent& content) {
-  constexpr uint64_t kMargin = uint64_t{1} << 20;  // alignment and names
+  constexpr uint64_t kMargin = uint64_t{1} << 21;  // alignment and names
   uint64_t bytes = content.state.dump().size();
   for (const auto& array : content.arrays) bytes += array.values.nbytes() + kMargin;
   return bytes + kMargin;
@@ -84,9 +84,9 @@ Manifest describe(const CheckpointContent& content, CheckpointWriter writer, MPI
   return manifest;
 }
 
-/// The file as it will be but for the data of the arrays and the commit mark. By one rank: many
-/// small objects are slow to make collectively.
-void lay_out(const std::string& path, const CheckpointContent& content, const Manifest& manifest) {
+/// The file as it will be but for the data of the arrays, their slices' names and the commit mark.
+/// By one rank: objects are slow to make collectively.
+void lay_out(const std::string& path, const Manifest& manifest) {
   auto file = H5File::create(path);
   file.set_attribute("/", "format_version", kCheckpointVersion);
   file.write_text("format", manifest.format);
@@ -98,9 +98,6 @@ void lay_out(const std::string& path, const CheckpointContent& content, const Ma
                at::from_blob(const_cast<uint32_t*>(array.hashes.data()),
                              {static_cast<int64_t>(array.hashes.size())}, at::kUInt32));
   }
-  for (const auto& array : content.arrays)
-    for (const auto& slice : array.slices)
-      file.create_view(slice.name, "/arrays/" + array.name, slice.offset, slice.shape);
   file.close();
   reserve_space(path, std::filesystem::file_size(path));
 }
@@ -116,13 +113,14 @@ void write_arrays(const std::string& path, const CheckpointContent& content, MPI
     });
   }
   fault_point("write", comm);
-  together(comm, [&] { file->flush(); });
+  // The storage gets to work while names are added; all ranks wait for it afterwards.
+  start_syncing(path);
   fault_point("flush", comm);
   together(comm, [&] { file->close(); });
   fault_point("close", comm);
 }
 
-/// The same by rank 0 alone; what it writes is synced before the file is put in place.
+/// The same by rank 0 alone.
 void write_arrays_on_root(const std::string& path, const CheckpointContent& content,
                           MPI_Comm comm) {
   on_root(comm, [&] {
@@ -131,14 +129,22 @@ void write_arrays_on_root(const std::string& path, const CheckpointContent& cont
       file.write_rows("arrays/" + array.name, 0, array.values);
     fault_point("write", comm);
     file.flush();
+    start_syncing(path);
     fault_point("flush", comm);
     file.close();
     fault_point("close", comm);
   });
 }
 
-void commit(const std::string& path, const Manifest& manifest) {
+/// Adds the names of the slices and, last, the commit mark. Without the room, closing would fail
+/// unnoticed on a full disk.
+void complete(const std::string& path, const CheckpointContent& content, const Manifest& manifest) {
+  constexpr uint64_t kRoom = uint64_t{1} << 20, kRoomOfName = uint64_t{1} << 11;
+  uint64_t room = kRoom;
+  for (const auto& array : content.arrays) room += array.slices.size() * kRoomOfName;
+  reserve_space(path, std::filesystem::file_size(path) + room);
   auto file = H5File::open_for_writing(path);
+  for (const auto& array : content.arrays) file.create_views("/arrays/" + array.name, array.slices);
   file.write_text("commit", manifest.digest());
   file.close();
 }
@@ -166,7 +172,7 @@ void write_checkpoint(const std::string& path, const CheckpointContent& content,
   on_root(comm, [&] { require_space(temporary, needed_bytes(content)); });
   const Manifest manifest = describe(content, writer, comm);
   on_root(comm, [&] {
-    lay_out(temporary, content, manifest);
+    lay_out(temporary, manifest);
     fault_point("create", comm);
   });
   if (writer == CheckpointWriter::collective) {
@@ -175,9 +181,12 @@ void write_checkpoint(const std::string& path, const CheckpointContent& content,
     write_arrays_on_root(temporary, content, comm);
   }
   on_root(comm, [&] {
-    commit(temporary, manifest);
+    complete(temporary, content, manifest);
     fault_point("fsync", comm);
-    sync_path(temporary);
+  });
+  // Each rank knows of its own data only whether they are on the storage.
+  together(comm, [&] { sync_path(temporary); });
+  on_root(comm, [&] {
     fault_point("rename", comm);
     replace_durably(temporary, path);
     guard->keep();

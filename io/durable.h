@@ -23,6 +23,9 @@ void link_durably(const std::string& file, const std::string& path);
 /// that a full disk, a quota or a size limit shows here and not in the middle of writing.
 void reserve_space(const std::string& path, uint64_t bytes);
 
+/// Lets the system begin to put a file on the storage, without waiting for it.
+void start_syncing(const std::string& path);
+
 /// Bytes that the file system of a folder has left for this user.
 uint64_t free_bytes(const std::string& folder);
 

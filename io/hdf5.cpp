@@ -4,10 +4,9 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <functional>
-#include <numeric>
 
 #include <c10/util/Exception.h>
+#include <c10/util/accumulate.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -318,22 +317,27 @@ void H5File::write_rows(const std::string& name, int64_t offset, const at::Tenso
   dataset.close_checked();
 }
 
-void H5File::create_view(const std::string& name, const std::string& source, int64_t offset,
-                         const std::vector<int64_t>& shape) {
-  const int64_t size = std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
-  if (size == 0) return create_dataset(name, type(source), shape);
+void H5File::create_views(const std::string& source, const std::vector<NamedSlice>& slices) {
+  // What all of them share is opened once: 1,500 views are a fifth of a second's work.
   const H5Handle source_dataset = open_dataset(source);
   const H5Handle type(H5_CHECK(H5Dget_type(source_dataset)), H5Tclose);
   const H5Handle source_space(H5_CHECK(H5Dget_space(source_dataset)), H5Sclose);
-  const H5Handle slice = select_rows(source_space, offset, {size});
-  const H5Handle space = simple_space(shape);
-  const H5Handle creation = property_list(H5P_DATASET_CREATE);
-  H5_CHECK(H5Pset_virtual(creation, space, ".", source.c_str(), source_space));
   const H5Handle links = link_creation();
-  H5Handle view(
-      H5_CHECK(H5Dcreate2(file_, name.c_str(), type, space, links, creation, H5P_DEFAULT)),
-      H5Dclose);
-  view.close_checked();
+  for (const NamedSlice& slice : slices) {
+    const int64_t size = c10::multiply_integers(slice.shape);
+    if (size == 0) {
+      create_dataset(slice.name, tensor_type(type), slice.shape);
+      continue;
+    }
+    const H5Handle selected = select_rows(source_space, slice.offset, {size});
+    const H5Handle space = simple_space(slice.shape);
+    const H5Handle creation = property_list(H5P_DATASET_CREATE);
+    H5_CHECK(H5Pset_virtual(creation, space, ".", source.c_str(), source_space));
+    H5Handle view(
+        H5_CHECK(H5Dcreate2(file_, slice.name.c_str(), type, space, links, creation, H5P_DEFAULT)),
+        H5Dclose);
+    view.close_checked();
+  }
 }
 
 int64_t H5File::raw_offset(const std::string& name) const {

@@ -39,6 +39,14 @@ class H5Handle {
   Close close_ = nullptr;
 };
 
+/// A named tensor inside a one-dimensional array; `offset` counts elements. The name is a path in a
+/// file.
+struct NamedSlice {
+  std::string name;
+  std::vector<int64_t> shape;
+  int64_t offset = 0;
+};
+
 /// Metadata carries checksums in the files created here, and datasets of 1 MiB or more start at a
 /// multiple of 1 MiB. Failures that stem from the file's content throw InputError naming file and
 /// object, DamagedFile when HDF5 itself cannot make sense of it; others std::runtime_error.
@@ -86,11 +94,9 @@ class H5File {
   /// Writes elements [offset, offset+n) of the first axis. On a parallel file all ranks call it,
   /// each with its own rows or with none; a failure is seen by the rank that it befell.
   void write_rows(const std::string& name, int64_t offset, const at::Tensor& rows);
-  /// Creates a virtual dataset of `shape` that shows elements [offset, offset + product of shape)
-  /// of the one-dimensional dataset `source` of the same file. A view of no elements is an empty
-  /// dataset.
-  void create_view(const std::string& name, const std::string& source, int64_t offset,
-                   const std::vector<int64_t>& shape);
+  /// Creates a virtual dataset for each slice of the one-dimensional dataset `source` of the same
+  /// file. A view of no elements is an empty dataset.
+  void create_views(const std::string& source, const std::vector<NamedSlice>& slices);
 
   /// A text as a scalar string of fixed length, which h5dump prints and which may be of any size.
   void write_text(const std::string& name, const std::string& text);

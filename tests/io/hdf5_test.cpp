@@ -81,9 +81,8 @@ TEST(Hdf5, ViewsShowSlicesByName) {
   const TempDir dir;
   auto file = H5File::create(dir.file("a.h5"));
   file.write("flat", at::arange(100, at::kFloat));
-  file.create_view("net/fc1.weight", "/flat", 10, {3, 4});
-  file.create_view("net/scalar", "/flat", 50, {});
-  file.create_view("net/none", "/flat", 50, {0, 4});
+  file.create_views(
+      "/flat", {{"net/fc1.weight", {3, 4}, 10}, {"net/scalar", {}, 50}, {"net/none", {0, 4}, 50}});
   file.close();
   file = H5File::open(dir.file("a.h5"));
   EXPECT_TRUE(file.read("net/fc1.weight").equal(at::arange(10, 22, at::kFloat).view({3, 4})));
