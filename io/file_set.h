@@ -23,6 +23,9 @@ class FileSet {
 
 /// Recursive; links to files and folders are followed.
 std::unique_ptr<FileSet> open_folder(const std::string& path);
-std::unique_ptr<FileSet> open_zip(const std::string& path);
+/// Which members of an archive may be read: any, or only those stored without compression, whose
+/// size the archive's own size limits.
+enum class ZipMembers { any, stored };
+std::unique_ptr<FileSet> open_zip(const std::string& path, ZipMembers members = ZipMembers::any);
 
 }  // namespace galette::io

@@ -81,10 +81,21 @@ bool is_creps_input(std::string_view module, std::string_view name) {
   return name == "SynthesisInput" && module.starts_with("_imported_module_");
 }
 
+/// TorchScript's own classes, and the functions that mark the types of its lists.
+bool is_script_name(std::string_view module) {
+  return module == "__torch__" || module.starts_with("__torch__.") || module == "torch.jit._pickle";
+}
+
+/// What a dictionary of tensors is made with.
+bool is_of_weights(Meaning meaning) {
+  return meaning == Meaning::dictionary || meaning == Meaning::parameter ||
+         meaning == Meaning::tensor || meaning == Meaning::same;
+}
+
 std::optional<Meaning> meaning_of(std::string_view module, std::string_view name) {
   for (const Known& known : kKnown)
     if (known.module == module && known.name == name) return known.meaning;
-  if (is_creps_input(module, name)) return Meaning::plain_object;
+  if (is_creps_input(module, name) || is_script_name(module)) return Meaning::plain_object;
   return std::nullopt;
 }
 
@@ -105,7 +116,7 @@ class Application {
       case Meaning::tensor:
         return rebuild_tensor(*arguments_, arena_, where_);
       case Meaning::load:
-        return load_storage(argument(0, Kind::bytes)->text, arena_, where_);
+        return storage();
       case Meaning::same:
         return argument(0, Kind::tuple);
       case Meaning::set:
@@ -129,6 +140,15 @@ class Application {
   PickleValue* argument(size_t index, Kind kind) const {
     if (index >= arguments_->items.size() || !arguments_->items[index]->is(kind)) damaged();
     return arguments_->items[index];
+  }
+
+  PickleValue* storage() {
+    const std::string& text = argument(0, Kind::bytes)->text;
+    PickleValue* value =
+        load_tensor_stream({reinterpret_cast<const uint8_t*>(text.data()), text.size()},
+                           PickleNames::storages, arena_, where_);
+    if (!value->is(Kind::storage)) damaged();
+    return value;
   }
 
   PickleValue* object(const std::string& class_name) {
@@ -200,8 +220,13 @@ std::optional<at::ScalarType> storage_type(std::string_view module, std::string_
   return found->second;
 }
 
-bool is_known_global(std::string_view module, std::string_view name) {
-  return meaning_of(module, name).has_value() || storage_type(module, name).has_value();
+bool is_allowed_global(PickleNames names, std::string_view module, std::string_view name) {
+  if (storage_type(module, name)) return true;
+  const auto meaning = meaning_of(module, name);
+  if (!meaning || names == PickleNames::storages) return false;
+  if (is_script_name(module)) return names == PickleNames::scripts;
+  return names == PickleNames::networks || is_of_weights(*meaning) ||
+         (names == PickleNames::scripts && module == "torch" && name == "device");
 }
 
 PickleValue* apply_global(const PickleValue& global, PickleValue* arguments, PickleArena& arena,

@@ -139,9 +139,7 @@ void PickleMachine::get(uint64_t index) {
 }
 
 void PickleMachine::push_global(const std::string& module, const std::string& name) {
-  // A pickle inside a pickle describes one storage; more could be nested without end.
-  if (resolve_ ? !storage_type(module, name) : !is_known_global(module, name))
-    refuse(fmt::format("it names {}.{}", module, name));
+  if (!is_allowed_global(names_, module, name)) refuse(fmt::format("it names {}.{}", module, name));
   push(Kind::global)->text = module + " " + name;
 }
 

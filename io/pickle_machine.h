@@ -15,16 +15,28 @@
 
 namespace galette::io {
 
+/// What a pickle may name.
+enum class PickleNames {
+  networks,  ///< what published networks name
+  storages,  ///< storage classes: a pickle inside a pickle, where more could be nested without end
+  weights,   ///< storage classes and what makes a dictionary of tensors
+  scripts    ///< the same and the classes of TorchScript modules, which are only kept by name
+};
+
 class PickleMachine {
  public:
   using Bytes = std::span<const uint8_t>;
-  /// Makes a value of a persistent reference. Without it there may be none; with it the pickle may
-  /// name nothing but storage classes.
+  /// Makes a value of a persistent reference; without it there may be none.
   using Resolve = std::function<PickleValue*(const PickleValue& reference)>;
 
   /// `name` opens every message. All values live in `arena`.
-  PickleMachine(Bytes bytes, PickleArena& arena, std::string name, Resolve resolve = nullptr)
-      : rest_(bytes), arena_(arena), name_(std::move(name)), resolve_(std::move(resolve)) {}
+  PickleMachine(Bytes bytes, PickleArena& arena, std::string name,
+                PickleNames names = PickleNames::networks, Resolve resolve = nullptr)
+      : rest_(bytes),
+        arena_(arena),
+        name_(std::move(name)),
+        names_(names),
+        resolve_(std::move(resolve)) {}
 
   /// Runs one pickle, up to its STOP. Throws InputError when it holds what is not allowed,
   /// DamagedFile when it makes no sense or is cut off.
@@ -65,6 +77,7 @@ class PickleMachine {
   Bytes rest_;
   PickleArena& arena_;
   std::string name_;
+  PickleNames names_;
   Resolve resolve_;
   std::vector<PickleValue*> stack_;
   std::vector<size_t> marks_;
@@ -72,7 +85,7 @@ class PickleMachine {
 };
 
 /// Whether a name may appear in a pickle; listed in pickle_globals.cpp.
-bool is_known_global(std::string_view module, std::string_view name);
+bool is_allowed_global(PickleNames names, std::string_view module, std::string_view name);
 
 /// The element type of one of PyTorch's storage classes, if it is one.
 std::optional<at::ScalarType> storage_type(std::string_view module, std::string_view name);

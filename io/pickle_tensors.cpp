@@ -18,12 +18,19 @@ using Kind = PickleValue::Kind;
 constexpr std::string_view kMagic{"\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10};
 constexpr int64_t kStreamVersion = 1001;
 
-class StorageStream {
+[[noreturn]] void damaged_storage(const std::string& where, const std::string& what) {
+  throw DamagedFile(fmt::format("{}: not a valid tensor storage: {}", where, what));
+}
+
+class TensorStream {
  public:
-  StorageStream(const std::string& stream, PickleArena& arena, const std::string& where)
+  using Bytes = PickleMachine::Bytes;
+
+  TensorStream(Bytes stream, PickleNames names, PickleArena& arena, const std::string& where)
       : arena_(arena),
         where_(where),
-        machine_({reinterpret_cast<const uint8_t*>(stream.data()), stream.size()}, arena, where,
+        bytes_left_(static_cast<int64_t>(stream.size())),
+        machine_(stream, arena, where, names,
                  [this](const PickleValue& reference) { return declare(reference); }) {}
 
   PickleValue* load() {
@@ -32,67 +39,61 @@ class StorageStream {
     if (machine_.load()->integer != kStreamVersion) damaged("it is of another version");
     const PickleValue* little = machine_.load()->find("little_endian");
     if (little == nullptr || little->integer != 1) damaged("it is not little-endian");
-    PickleValue* storage = machine_.load();
-    if (!storage->is(Kind::storage)) damaged("it holds no storage");
+    PickleValue* object = machine_.load();
     const PickleValue* keys = machine_.load();
     rest_ = machine_.rest();
     for (const PickleValue* key : keys->items) fill(key->text);
-    if (!storage->tensor.defined()) damaged("it lacks the data");
-    return storage;
+    for (const auto& [key, storage] : storages_)
+      if (!storage.filled) damaged("it lacks the data");
+    return object;
   }
 
  private:
-  [[noreturn]] void damaged(const std::string& what) const {
-    throw DamagedFile(fmt::format("{}: not a valid tensor storage: {}", where_, what));
-  }
+  [[noreturn]] void damaged(const std::string& what) const { damaged_storage(where_, what); }
 
-  /// ("storage", class, key, location, count[, view]).
-  PickleValue* declare(const PickleValue& reference) {
-    const auto& items = reference.items;
-    const bool plain = items.size() >= 5 && items[0]->text == "storage" &&
-                       items[1]->is(Kind::global) && items[4]->is(Kind::integer) &&
-                       (items.size() == 5 || items[5]->is(Kind::none));
-    if (!plain) damaged("it is described in an unknown way");
-    const std::string_view type = items[1]->text;
-    const size_t space = type.find(' ');
-    PickleValue* storage = arena_.make(Kind::storage);
-    storages_[items[2]->text] = {
-        storage, *storage_type(type.substr(0, space), type.substr(space + 1)), items[4]->integer};
-    return storage;
+  /// The data come later; together they cannot be longer than the stream.
+  PickleValue* declare(const PickleValue& description) {
+    const StorageReference reference = read_storage_reference(description, where_);
+    const auto found = storages_.find(reference.key);
+    if (found != storages_.end()) return found->second.value;
+    if (reference.bytes > bytes_left_) damaged("it ends too early");
+    bytes_left_ -= reference.bytes;
+    PickleValue* value = arena_.make(Kind::storage);
+    value->tensor = at::empty({reference.count}, reference.type);
+    storages_[reference.key] = {value, false};
+    return value;
   }
 
   void fill(const std::string& key) {
     const auto found = storages_.find(key);
     if (found == storages_.end()) damaged("a key belongs to no storage");
-    const auto& [storage, type, count] = found->second;
-    int64_t stored = 0, bytes = 0;
-    std::memcpy(&stored, take(sizeof stored).data(), sizeof stored);
-    if (stored != count || count < 0 ||
-        __builtin_mul_overflow(count, static_cast<int64_t>(c10::elementSize(type)), &bytes))
-      damaged("its sizes contradict each other");
-    const auto data = take(bytes);
-    storage->tensor = at::empty({count}, type);
-    if (bytes > 0) std::memcpy(storage->tensor.data_ptr(), data.data(), data.size());
+    const at::Tensor& tensor = found->second.value->tensor;
+    int64_t count = 0;
+    std::memcpy(&count, take(sizeof count).data(), sizeof count);
+    if (count != tensor.numel()) damaged("its sizes contradict each other");
+    const auto data = take(tensor.nbytes());
+    if (!data.empty()) std::memcpy(tensor.data_ptr(), data.data(), data.size());
+    found->second.filled = true;
   }
 
-  PickleMachine::Bytes take(int64_t count) {
-    if (static_cast<uint64_t>(count) > rest_.size()) damaged("it ends too early");
-    const auto taken = rest_.first(static_cast<size_t>(count));
-    rest_ = rest_.subspan(static_cast<size_t>(count));
+  Bytes take(size_t count) {
+    if (count > rest_.size()) damaged("it ends too early");
+    const auto taken = rest_.first(count);
+    rest_ = rest_.subspan(count);
     return taken;
   }
 
-  struct Declared {
-    PickleValue* storage;
-    at::ScalarType type;
-    int64_t count;
+  struct Storage {
+    PickleValue* value = nullptr;
+    bool filled = false;
   };
 
   PickleArena& arena_;
   const std::string& where_;
-  std::map<std::string, Declared> storages_;
+  int64_t bytes_left_;
+  std::map<std::string, Storage> storages_;
   PickleMachine machine_;
-  PickleMachine::Bytes rest_;
+  Bytes rest_;
 };
 
 /// Non-negative numbers of a tuple or list; false when there are others.
@@ -121,8 +122,33 @@ bool fits(int64_t offset, const std::vector<int64_t>& shape, const std::vector<i
 
 }  // namespace
 
-PickleValue* load_storage(const std::string& stream, PickleArena& arena, const std::string& where) {
-  return StorageStream(stream, arena, where).load();
+StorageReference read_storage_reference(const PickleValue& reference, const std::string& where) {
+  const auto& items = reference.items;
+  const bool plain = items.size() >= 5 && items[0]->text == "storage" &&
+                     items[1]->is(Kind::global) && items[4]->is(Kind::integer) &&
+                     (items.size() == 5 || items[5]->is(Kind::none));
+  if (!plain) damaged_storage(where, "it is described in an unknown way");
+  const std::string_view type = items[1]->text;
+  const size_t space = type.find(' ');
+  const auto known = storage_type(type.substr(0, space), type.substr(space + 1));
+  if (!known) damaged_storage(where, fmt::format("{} is not its class", type));
+  StorageReference result{items[2]->text, *known, items[4]->integer, 0};
+  const auto size = static_cast<int64_t>(c10::elementSize(result.type));
+  if (result.count < 0 || __builtin_mul_overflow(result.count, size, &result.bytes))
+    damaged_storage(where, "its sizes contradict each other");
+  return result;
+}
+
+PickleValue* load_tensor_stream(std::span<const uint8_t> stream, PickleNames names,
+                                PickleArena& arena, const std::string& where) {
+  return TensorStream(stream, names, arena, where).load();
+}
+
+bool is_tensor_stream(std::span<const uint8_t> bytes) {
+  // Protocol 2, then the magic number as a long of its length.
+  constexpr std::string_view kHead{"\x80\x02\x8a\x0a", 4};
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return text.starts_with(kHead) && text.substr(kHead.size()).starts_with(kMagic);
 }
 
 PickleValue* rebuild_tensor(const PickleValue& arguments, PickleArena& arena,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <filesystem>
 
 #include <fmt/format.h>
 #include <zip.h>
@@ -30,7 +31,8 @@ ZipHandle open_archive(const std::string& path) {
 
 class Zip : public FileSet {
  public:
-  explicit Zip(const std::string& path) : path_(path), archive_(open_archive(path)) {
+  Zip(const std::string& path, ZipMembers members)
+      : path_(path), members_(members), archive_(open_archive(path)) {
     const zip_int64_t count = zip_get_num_entries(archive_.get(), 0);
     for (zip_int64_t i = 0; i < count; ++i) {
       const char* name = zip_get_name(archive_.get(), zip_uint64_t(i), 0);
@@ -46,6 +48,7 @@ class Zip : public FileSet {
     zip_stat_t stat;
     if (zip_stat(archive_.get(), name.c_str(), 0, &stat) != 0 || (stat.valid & ZIP_STAT_SIZE) == 0)
       fail(name, zip_strerror(archive_.get()));
+    if (members_ == ZipMembers::stored) check_stored(name, stat);
     const MemberHandle member(zip_fopen(archive_.get(), name.c_str(), 0));
     if (!member) fail(name, zip_strerror(archive_.get()));
     std::vector<uint8_t> bytes(stat.size);
@@ -63,15 +66,24 @@ class Zip : public FileSet {
     throw InputError(fmt::format("{}: cannot read {}: {}", path_, what, why));
   }
 
+  void check_stored(const std::string& name, const zip_stat_t& stat) const {
+    constexpr zip_uint64_t kNeeded = ZIP_STAT_COMP_METHOD | ZIP_STAT_COMP_SIZE;
+    if ((stat.valid & kNeeded) != kNeeded || stat.comp_method != ZIP_CM_STORE ||
+        stat.size != stat.comp_size)
+      fail(name, "it is compressed");
+    if (stat.size > std::filesystem::file_size(path_)) fail(name, "it is larger than the archive");
+  }
+
   std::string path_;
+  ZipMembers members_;
   ZipHandle archive_;
   std::vector<std::string> names_;
 };
 
 }  // namespace
 
-std::unique_ptr<FileSet> open_zip(const std::string& path) {
-  return std::make_unique<Zip>(path);
+std::unique_ptr<FileSet> open_zip(const std::string& path, ZipMembers members) {
+  return std::make_unique<Zip>(path, members);
 }
 
 }  // namespace galette::io

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Networks that were trained on photographs and judge generated ones: features [n, d] of images.
-// Their weights come from a file and never change. Images are [n, 3, H, W] (or [n, 1, H, W], grey),
-// RGB, 0 to 255, uint8 or floating point, of any size; every network resizes as it was trained to.
+// Their weights come from a file (metrics/detector_file.h) and never change. Images are [n, 3, H,
+// W] (or [n, 1, H, W], grey), RGB, 0 to 255, uint8 or floating point, of any size; every network
+// resizes as it was trained to.
 #pragma once
 
 #include <map>
@@ -15,6 +16,13 @@ namespace galette {
 
 /// Tensors of a weight file by name.
 using WeightMap = std::map<std::string, at::Tensor>;
+
+/// Tensors, the file that they come from, for messages, and its SHA-256. The tensors may go once a
+/// network is made.
+struct WeightOrigin {
+  const WeightMap& weights;
+  std::string path, digest;
+};
 
 class Detector {
  public:
@@ -43,9 +51,9 @@ class Detector {
 /// coordinate j W/299, or half a pixel further as some ports do, whose distances differ slightly.
 enum class InceptionInput { tensorflow, half_pixel };
 
-/// The network that a file's tensors belong to, told by their names and shapes. Formats as in
-/// io/weight_file.h. Throws InputError that says what is missing and what to give.
-std::unique_ptr<Detector> load_detector(const std::string& path,
+/// The network that tensors belong to, told by their names. Throws InputError that says what is
+/// missing and what to give.
+std::unique_ptr<Detector> make_detector(const WeightOrigin& file,
                                         InceptionInput input = InceptionInput::tensorflow);
 
 /// LPIPS, the perceptual distance of Zhang et al. 2018 over VGG16.
@@ -59,8 +67,8 @@ class Lpips {
   virtual const std::string& digest() const = 0;
 };
 
-/// From a file with VGG16 and the heads, or from VGG16 in one file and the heads in `heads`.
-/// Throws InputError as load_detector does.
-std::unique_ptr<Lpips> load_lpips(const std::string& path, const std::string& heads = "");
+/// From VGG16 with the heads, or from VGG16 and the heads apart. Throws InputError as make_detector
+/// does.
+std::unique_ptr<Lpips> make_lpips(const WeightOrigin& vgg, const WeightOrigin* heads = nullptr);
 
 }  // namespace galette

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Detector networks from weight files: PyTorch's (.pth, .pt, TorchScript) or safetensors.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "models/detector.h"
+
+namespace galette {
+
+/// The network that a file's tensors belong to. Throws InputError that says what is missing and
+/// what to give.
+std::unique_ptr<Detector> load_detector(const std::string& path,
+                                        InceptionInput input = InceptionInput::tensorflow);
+
+/// From a file with VGG16 and the heads of LPIPS, or from VGG16 in one file and the heads in
+/// another. Throws InputError as load_detector does.
+std::unique_ptr<Lpips> load_lpips(const std::string& path, const std::string& heads = "");
+
+}  // namespace galette
