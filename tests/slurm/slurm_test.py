@@ -31,8 +31,9 @@ TRAINING = "--cfg=creps --batch=64 --gamma=1 --cbase=32 --cmax=4 --map-depth=2 -
 # The resource lines of the job, for nodes of two cores.
 RESOURCES = "--nodes=2 --ntasks-per-node=1 --gpus-per-node=1 --cpus-per-task=1 --time=10"
 
-# A machine that others use as well may be many times slower than an idle one.
-PATIENCE = 240
+# A machine that others use as well may be many times slower than an idle one; the long tests take
+# minutes even on an idle one.
+PATIENCE = 1200 if os.environ.get("GALETTE_SOAK") else 240
 
 RANDOM = random.Random(int(os.environ.get("GALETTE_SOAK_SEED", "1")))
 
