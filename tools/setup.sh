@@ -20,10 +20,11 @@ is_installed() {
 }
 
 install_packages() {
-  local packages=(build-essential ca-certificates cmake fonts-noto-color-emoji hdf5-tools libcli11-dev
-    libfmt-dev libfreetype-dev libgmock-dev libgtest-dev libhdf5-openmpi-dev libjpeg-dev
-    libopenmpi-dev libpng-dev libspdlog-dev libtomlplusplus-dev libzip-dev ninja-build nlohmann-json3-dev openmpi-bin
-    pkg-config procps python3 python3-venv zlib1g-dev)
+  local packages=(build-essential ca-certificates cmake fonts-noto-color-emoji hdf5-tools libavcodec-dev
+    libavformat-dev libavutil-dev libcli11-dev libfmt-dev libfreetype-dev libgmock-dev libgtest-dev
+    libhdf5-openmpi-dev libjpeg-dev libopenmpi-dev libpng-dev libspdlog-dev libswscale-dev
+    libtomlplusplus-dev libzip-dev ninja-build nlohmann-json3-dev openmpi-bin pkg-config procps
+    python3 python3-venv zlib1g-dev)
   # Data of some tests, which are skipped without it; not every mirror has it.
   local data=dataset-fashion-mnist
   if [ "$slurm" = --slurm ]; then packages+=(munge slurm-wlm); fi
