@@ -17,6 +17,7 @@
 #include "cli/command.h"
 #include "cli/convert_command.h"
 #include "cli/dataset_command.h"
+#include "cli/documentation_commands.h"
 #include "cli/generate_command.h"
 #include "cli/info_command.h"
 #include "cli/job_command.h"
@@ -44,13 +45,16 @@ std::string one_line(std::string text) {
   return text;
 }
 
-int run(int argc, char** argv, const MpiSession& session) {
+/// `prints`: whether this is the rank that speaks.
+int run(int argc, char** argv, bool prints) {
   CLI::App app("Trains CREPS and StyleGAN generators on supercomputers: one MPI rank per GPU.");
   app.name("galette");
   app.require_subcommand(0, 1);  // its absence is found below: a misspelt one deserves its name
   app.get_formatter()->column_width(kHelpColumn);
   app.footer(kExitCodesText);
-  app.set_version_flag("--version", version_text);
+  app.set_help_flag("-h,--help", "print this help and exit");
+  app.set_version_flag("--version", version_text,
+                       "print the versions of the program and its libraries and exit");
   Action action;
   add_bench_command(app, action);
   add_convert_command(app, action);
@@ -60,10 +64,11 @@ int run(int argc, char** argv, const MpiSession& session) {
   add_job_command(app, action);
   add_metrics_command(app, action);
   add_train_command(app, action);
+  add_documentation_commands(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {
-    return session.is_root() ? app.exit(help_or_version) : kExitDone;
+    return prints ? app.exit(help_or_version) : kExitDone;
   } catch (const CLI::ParseError& error) {
     throw InputError(
         fmt::format("{} (see `{} --help`)", one_line(error.what()), parsed_command(app)));
@@ -80,7 +85,7 @@ bool is_training(int argc, char** argv) {
 
 int run_and_catch(int argc, char** argv, MpiSession& session) {
   try {
-    return run(argc, argv, session);
+    return run(argc, argv, session.is_root());
   } catch (const InputError& error) {
     return session.fail(one_line(error.what()), kExitUsage);
   } catch (const c10::Error& error) {
@@ -99,8 +104,12 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is an error like a full disk
   galette::keep_freed_memory();
   try {
+    if (galette::asks_for_documentation(argc, argv)) return galette::run(argc, argv, true);
     galette::MpiSession session(&argc, &argv);
     return galette::run_and_catch(argc, argv, session);
+  } catch (const galette::InputError& error) {
+    std::fprintf(stderr, "galette: %s\n", error.what());
+    return galette::kExitUsage;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "galette: %s\n", error.what());
     return galette::kExitError;

@@ -34,24 +34,24 @@ OptionTable dataset_option_table(DatasetOptions& o) {
   OptionTable table;
   table
       .add("source", nothing, o.source,
-           "Folder or .zip of PNG and JPEG images, .ttf emoji font, or *-images-idx3-ubyte.gz "
+           "folder or .zip of PNG and JPEG images, .ttf emoji font, or *-images-idx3-ubyte.gz "
            "(MNIST)")
       .required();
   table.add("dest", nothing, o.dest, "HDF5 file to write").required();
-  table.add("resolution", nothing, o.resolution, "Size of the images: N or WxH, a power of two")
+  table.add("resolution", nothing, o.resolution, "size of the images: N or WxH, a power of two")
       .default_text("that of the source");
   table.add("transform", nothing, o.transform,
             "none stretches to the resolution; center-crop takes the largest centred square; "
             "center-crop-wide takes the full width and fills up with black rows",
             {"none", "center-crop", "center-crop-wide"});
-  table.add("max-images", nothing, o.max_images, "Read only the first so many images", {.min = 1})
+  table.add("max-images", nothing, o.max_images, "read only the first so many images", {.min = 1})
       .default_text("all");
   table
       .add("background", nothing, o.background,
-           "Colour behind transparent images: white, black or R,G,B with values 0 to 255")
+           "colour behind transparent images: white, black or R,G,B with values 0 to 255")
       .default_text("white for fonts; else transparent images are refused");
-  table.add("name", nothing, o.name, "Name of the dataset").default_text("that of --dest");
-  table.add_flag("overwrite", o.overwrite, "Replace an existing file");
+  table.add("name", nothing, o.name, "name of the dataset").default_text("that of --dest");
+  table.add_flag("overwrite", o.overwrite, "replace an existing file");
   return table;
 }
 

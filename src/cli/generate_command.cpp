@@ -36,7 +36,7 @@ struct GenerateOptions {
 
 void add_image_options(OptionTable& table, GenerateOptions& o) {
   const Defines nothing = Defines::nothing;
-  table.add("noise-mode", nothing, o.noise_mode, "Noise of StyleGAN2: stored, of the seed, or none",
+  table.add("noise-mode", nothing, o.noise_mode, "noise of StyleGAN2: stored, of the seed, or none",
             {"const", "random", "none"});
   table.add("translate", nothing, o.translate, "StyleGAN3: shift X,Y in sides of the image")
       .default_text("0,0");
@@ -61,27 +61,27 @@ void add_image_options(OptionTable& table, GenerateOptions& o) {
 OptionTable generate_option_table(GenerateOptions& o) {
   const Defines nothing = Defines::nothing;
   OptionTable table;
-  table.add("network", nothing, o.network, "Network snapshot, or safetensors made from one")
+  table.add("network", nothing, o.network, "network snapshot, or safetensors made from one")
       .required();
-  table.add("seeds", nothing, o.seeds, "Numbers of the images, such as 0,1,4-6").required();
-  table.add("outdir", nothing, o.outdir, "Folder to write to").required();
-  table.add("trunc", nothing, o.trunc, "Truncation psi: 1 leaves latents alone, 0 is the average");
-  table.add("class", nothing, o.class_index, "Class to show, for conditional networks", {.min = 0});
+  table.add("seeds", nothing, o.seeds, "numbers of the images, such as 0,1,4-6").required();
+  table.add("outdir", nothing, o.outdir, "folder to write to").required();
+  table.add("trunc", nothing, o.trunc, "truncation psi: 1 leaves latents alone, 0 is the average");
+  table.add("class", nothing, o.class_index, "class to show, for conditional networks", {.min = 0});
   add_image_options(table, o);
   table
-      .add("grid", nothing, o.grid, "Sheets of CxR images, C columns and R rows, in place of files")
+      .add("grid", nothing, o.grid, "sheets of CxR images, C columns and R rows, in place of files")
       .default_text("one file per image");
   table
       .add("style-mix", nothing, o.style_mix,
-           "A sheet of all --seeds (left) with some layers of these seeds (top)")
+           "a sheet of all --seeds (left) with some layers of these seeds (top)")
       .default_text("none");
-  table.add("mix-layers", nothing, o.mix_layers, "Layers that --style-mix takes from the top");
+  table.add("mix-layers", nothing, o.mix_layers, "layers that --style-mix takes from the top");
   table
       .add("interpolate", nothing, o.interpolate,
            "N frames from each seed to the next, equally spaced in w", {1, 1'000'000})
       .default_text("none");
   table.add("format", nothing, o.format, "png16 has 16 bits per channel", {"png", "png16", "jpg"});
-  table.add_flag("force", o.force, "Replace pictures that exist");
+  table.add_flag("force", o.force, "replace pictures that exist");
   return table;
 }
 

@@ -36,7 +36,7 @@ struct MetricsOptions {
 OptionTable metrics_option_table(MetricsOptions& o) {
   const Defines nothing = Defines::nothing;
   OptionTable table;
-  table.add("network", nothing, o.network, "Network snapshot, or safetensors made from one")
+  table.add("network", nothing, o.network, "network snapshot, or safetensors made from one")
       .required();
   table
       .add_checked_list("metrics", nothing, o.metrics,
@@ -46,12 +46,12 @@ OptionTable metrics_option_table(MetricsOptions& o) {
       .required();
   table
       .add("data", nothing, o.data,
-           "Dataset whose labels a conditional network is given, as in its training")
+           "dataset whose labels a conditional network is given, as in its training")
       .default_text("that of its training");
   table
-      .add("metric-seed", nothing, o.metric_seed, "Seed of latents, labels and motions", {.min = 0})
+      .add("metric-seed", nothing, o.metric_seed, "seed of latents, labels and motions", {.min = 0})
       .default_text("that of its training");
-  table.add_flag("json", o.json, "Print JSON lines");
+  table.add_flag("json", o.json, "print JSON lines");
   return table;
 }
 

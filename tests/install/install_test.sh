@@ -15,7 +15,8 @@ fail() {
 
 cmake --install "$build" --prefix "$prefix" >"$dir/log" || fail "$(cat "$dir/log")"
 for file in bin/galette include/galette/models/factory.h share/galette/jobs/train.sbatch \
-  share/doc/galette/README.md share/doc/galette/LICENSE; do
+  share/doc/galette/README.md share/doc/galette/LICENSE share/man/man1/galette.1 \
+  share/bash-completion/completions/galette share/zsh/site-functions/_galette; do
   [ -e "$prefix/$file" ] || fail "$file was not installed"
 done
 [ -x "$prefix/share/galette/jobs/train-mpirun.sh" ] || fail "a job script lost its mode"

@@ -44,3 +44,16 @@ install(FILES ${PROJECT_BINARY_DIR}/galette-config.cmake
 
 install(DIRECTORY jobs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/galette/jobs USE_SOURCE_PERMISSIONS)
 install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+# The program describes itself.
+set(galette_cmd ${CMAKE_COMMAND} -E env ASAN_OPTIONS=detect_leaks=0 $<TARGET_FILE:galette>)
+add_custom_command(OUTPUT galette.1 galette.bash _galette
+  COMMAND ${galette_cmd} man > galette.1
+  COMMAND ${galette_cmd} completion bash > galette.bash
+  COMMAND ${galette_cmd} completion zsh > _galette
+  DEPENDS galette COMMENT "Writing the manual page and shell completions" VERBATIM)
+add_custom_target(galette_docs ALL DEPENDS galette.1 galette.bash _galette)
+install(FILES ${PROJECT_BINARY_DIR}/galette.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES ${PROJECT_BINARY_DIR}/galette.bash RENAME galette
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(FILES ${PROJECT_BINARY_DIR}/_galette DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
