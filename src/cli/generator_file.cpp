@@ -12,8 +12,6 @@
 namespace galette {
 namespace {
 
-constexpr const char* kNetwork = "G_ema";
-
 std::unique_ptr<Generator> build(const std::string& path, const io::NetworkRecord& record) {
   if (record.class_name.empty())
     throw InputError(fmt::format(
@@ -51,10 +49,11 @@ std::unique_ptr<Generator> load_generator(const std::string& path) {
   return generator_from(path, io::read_networks(path));
 }
 
-std::unique_ptr<Generator> generator_from(const std::string& path, const io::NetworkFile& file) {
-  const auto record = file.networks.find(kNetwork);
+std::unique_ptr<Generator> generator_from(const std::string& path, const io::NetworkFile& file,
+                                          const std::string& network) {
+  const auto record = file.networks.find(network);
   if (record == file.networks.end())
-    throw InputError(fmt::format("{}: has no network {}", path, kNetwork));
+    throw InputError(fmt::format("{}: has no network {}", path, network));
   auto generator = build(path, record->second);
   fill(path, record->second, generator->arena());
   return generator;

@@ -16,6 +16,7 @@ namespace galette {
 std::unique_ptr<Generator> load_generator(const std::string& path);
 
 /// The same of a file that was read already; `path` is for messages.
-std::unique_ptr<Generator> generator_from(const std::string& path, const io::NetworkFile& file);
+std::unique_ptr<Generator> generator_from(const std::string& path, const io::NetworkFile& file,
+                                          const std::string& network = "G_ema");
 
 }  // namespace galette
