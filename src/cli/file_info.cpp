@@ -11,7 +11,9 @@
 #include "io/file_kind.h"
 #include "io/hdf5.h"
 #include "io/network_file.h"
+#include "io/pickled_networks.h"
 #include "io/safetensors.h"
+#include "io/torch_file.h"
 
 namespace galette {
 namespace {
@@ -74,8 +76,7 @@ Json describe_network(const io::NetworkRecord& record, bool verify) {
           {"tensors", tensors}};
 }
 
-void describe_networks(Json& info, const std::string& path, bool verify) {
-  const io::NetworkFile file = io::read_network_file(path);
+void describe_networks(Json& info, const io::NetworkFile& file, bool verify) {
   info["cfg"] = file.cfg;
   info["kimg"] = file.kimg;
   info["dataset"] = file.dataset;
@@ -83,7 +84,6 @@ void describe_networks(Json& info, const std::string& path, bool verify) {
   info["ada_p"] = file.ada_p;
   info["version"] = file.version;
   info["options"] = file.options;
-  info["checks"] = Json::array({"all tensors match the digest"});
   for (const auto& [name, record] : file.networks)
     info["networks"][name] = describe_network(record, verify);
 }
@@ -105,16 +105,14 @@ void describe_checkpoint(Json& info, const io::H5File& file, bool verify) {
     throw DamagedFile(fmt::format("{}: its state is not JSON", file.path()));
   info["state"] = state;
   info["checks"] = Json::array({"it was completed"});
+  io::CheckpointContent content = arrays_of(file);
   if (verify) {
-    io::CheckpointContent content = arrays_of(file);
     io::read_checkpoint(file.path(), content, MPI_COMM_SELF);
     info["checks"].push_back("every byte matches its checksum");
   }
   info["arrays"] = Json::array();
-  for (const std::string& name : file.list("arrays"))
-    info["arrays"].push_back({{"name", name},
-                              {"type", c10::toString(file.type("arrays/" + name))},
-                              {"shape", file.shape("arrays/" + name)}});
+  for (const io::FlatArray& array : content.arrays)
+    info["arrays"].push_back(tensor_row(array.name, array.values, verify));
   info["tensors"] = Json::array();
   for (const std::string& group : file.list("/")) {
     if (group == "arrays" || group == "hashes" || !file.is_group(group)) continue;
@@ -135,7 +133,8 @@ void describe_hdf5(Json& info, const std::string& path, bool verify) {
     describe_dataset(info, path, verify);
   } else if (format == "galette-network") {
     info["kind"] = "network snapshot";
-    describe_networks(info, path, verify);
+    info["checks"] = Json::array({"all tensors match the digest"});
+    describe_networks(info, io::read_network_file(path), verify);
   } else if (file.exists("arrays") && file.exists("hashes")) {
     info["kind"] = "checkpoint";
     describe_checkpoint(info, file, verify);
@@ -145,13 +144,27 @@ void describe_hdf5(Json& info, const std::string& path, bool verify) {
   }
 }
 
+Json tensor_table(const std::map<std::string, at::Tensor>& tensors, bool verify) {
+  Json rows = Json::array();
+  for (const auto& [name, value] : tensors) rows.push_back(tensor_row(name, value, verify));
+  return rows;
+}
+
 void describe_safetensors(Json& info, const std::string& path, bool verify) {
   const io::SafetensorsFile file = io::read_safetensors(path);
   info["metadata"] = file.metadata;
   info["checks"] = Json::array({"every byte belongs to one tensor"});
-  info["tensors"] = Json::array();
-  for (const auto& [name, value] : file.tensors)
-    info["tensors"].push_back(tensor_row(name, value, verify));
+  info["tensors"] = tensor_table(file.tensors, verify);
+}
+
+void describe_pickle(Json& info, const std::string& path, bool verify) {
+  info["checks"] = Json::array({"it names nothing but what networks need"});
+  describe_networks(info, io::read_pickled_networks(path), verify);
+}
+
+void describe_weights(Json& info, const std::string& path, bool verify) {
+  info["checks"] = Json::array({"it names nothing but what tensors need"});
+  info["tensors"] = tensor_table(io::read_torch_file(path), verify);
 }
 
 }  // namespace
@@ -168,13 +181,17 @@ Json file_info(const std::string& path, bool verify) {
       describe_safetensors(info, path, verify);
       break;
     case io::FileKind::pickle:
-      info["kind"] = "pickle";
-      info["checks"] = Json::array();
+      info["kind"] = "published networks";
+      describe_pickle(info, path, verify);
+      break;
+    case io::FileKind::zip:
+      info["kind"] = "PyTorch weights";
+      describe_weights(info, path, verify);
       break;
     default:
       throw InputError(fmt::format(
           "{}: not a kind of file that Galette knows: datasets, network snapshots, checkpoints, "
-          "safetensors",
+          "safetensors, published networks, PyTorch's weights",
           path));
   }
   return info;

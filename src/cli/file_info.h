@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a file is and holds, as JSON. Keys that every kind has: file, kind ("dataset", "network
-// snapshot", "checkpoint", "safetensors", "pickle"), bytes and checks (what was compared with what
-// the file says of itself). Tables of tensors are lists of objects.
+// snapshot", "checkpoint", "safetensors", "published networks", "PyTorch weights"), bytes and
+// checks (what was compared with what the file says of itself). Tables of tensors are lists of
+// objects with name, type and shape.
 #pragma once
 
 #include <string>

@@ -76,11 +76,12 @@ int info(const InfoOptions& o) {
 void add_info_command(CLI::App& app, Action& action) {
   CLI::App* sub = app.add_subcommand("info", "Tells what a file is and holds");
   auto options = std::make_shared<InfoOptions>();
-  sub->add_option("FILE", options->file, "Dataset, network snapshot, checkpoint or safetensors")
+  sub->add_option("FILE", options->file,
+                  "dataset, network snapshot, checkpoint, safetensors, published pickle or *.pth")
       ->required();
-  sub->add_flag("--json", options->json, "Print one JSON object");
+  sub->add_flag("--json", options->json, "print one JSON object");
   sub->add_flag("--verify", options->verify,
-                "Compare all bytes with their checksums, and count numbers that are not finite");
+                "compare all bytes with their checksums, and count numbers that are not finite");
   sub->callback([options, &action] { action = [options] { return info(*options); }; });
 }
 

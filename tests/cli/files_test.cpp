@@ -16,6 +16,7 @@
 #include "io/hdf5.h"
 #include "io/image_codec.h"
 #include "io/network_exchange.h"
+#include "io/torch_writer.h"
 #include "tests/cli/program.h"
 #include "tests/cli/tiny_networks.h"
 #include "tests/support/input_error.h"
@@ -89,13 +90,16 @@ TEST(FileInfo, Checkpoint) {
   const TempDir dir;
   const std::string path = dir.file("checkpoint-000000001.h5");
   io::CheckpointContent content;
-  content.arrays = {{"g", at::arange(6, at::kFloat), {{"G/a.weight", {2, 3}, 0}}}};
+  at::Tensor values = at::arange(6, at::kFloat);
+  values[2] = INFINITY;
+  content.arrays = {{"g", values, {{"G/a.weight", {2, 3}, 0}}}};
   content.state = {{"iteration", 12}};
   io::write_checkpoint(path, content, MPI_COMM_SELF);
   const auto info = file_info(path, true);
   EXPECT_EQ(info["kind"], "checkpoint");
   EXPECT_EQ(info["state"]["iteration"], 12);
   EXPECT_EQ(info["arrays"][0]["shape"][0], 6);
+  EXPECT_EQ(info["arrays"][0]["non_finite"], 1);
   ASSERT_EQ(info["tensors"].size(), 1u);
   EXPECT_EQ(info["tensors"][0]["name"], "G/a.weight");
   EXPECT_EQ(info["tensors"][0]["shape"], (std::vector<int64_t>{2, 3}));
@@ -110,8 +114,13 @@ TEST(FileInfo, OthersAndWhatIsUnknown) {
   EXPECT_EQ(info["kind"], "safetensors");
   EXPECT_EQ(info["metadata"]["format"], "pt");
   EXPECT_EQ(info["tensors"][0]["name"], "G.a");
+  io::write_torch_file(dir.file("t"), {{"a", at::full({3}, NAN)}});
+  const auto weights = file_info(dir.file("t"), true);
+  EXPECT_EQ(weights["kind"], "PyTorch weights");
+  EXPECT_EQ(weights["tensors"][0]["shape"], std::vector<int64_t>{3});
+  EXPECT_EQ(weights["tensors"][0]["non_finite"], 3);
   io::write_file(dir.file("t"), std::vector<uint8_t>{0x80, 4, 0x95});
-  EXPECT_EQ(file_info(dir.file("t"), false)["kind"], "pickle");
+  EXPECT_THAT(error_of([&] { file_info(dir.file("t"), false); }), HasSubstr("/t: "));
   io::write_file(dir.file("t"), std::vector<uint8_t>{'a', 'b'});
   EXPECT_THAT(error_of([&] { file_info(dir.file("t"), false); }), HasSubstr("t: not a kind"));
   auto other = io::H5File::create(dir.file("t"));
@@ -157,10 +166,28 @@ TEST(ConvertCommand, ARoundTripLosesNothing) {
   const Outcome again = convert(source, there);
   EXPECT_EQ(again.code, 2);
   EXPECT_THAT(again.complaint(), HasSubstr("n.safetensors: exists already"));
-  EXPECT_THAT(convert(source, dir.file("n.onnx")).complaint(), HasSubstr("must end in .h5"));
+  EXPECT_THAT(convert(source, dir.file("n.txt")).complaint(), HasSubstr("must end in .h5"));
   EXPECT_THAT(convert(source, dir.file("d.h5"), "--network=D").complaint(),
               HasSubstr("has no network D"));
   EXPECT_FALSE(fs::exists(dir.file("d.h5")));
+}
+
+TEST(ConvertCommand, PyTorchReadsItsStateDictionary) {
+  const std::string python = GALETTE_TEST_DATA "/../.deps/venv/bin/python";
+  if (std::system((python + " -c 'import h5py, torch' 2> /dev/null").c_str()) != 0)
+    GTEST_SKIP() << "NOT TESTED: no PyTorch in .deps/venv";
+  const TempDir dir;
+  const std::string source = write_tiny_network(dir.file("n.h5"));
+  const Outcome o = run_program(1, "convert --source=" + source + " --dest=" + dir.file("n.pth"));
+  ASSERT_EQ(o.code, 0) << o.err;
+  ASSERT_EQ(std::system(fmt::format("{} {}/cli/check_state_dict.py {} {} G_ema", python,
+                                    GALETTE_TEST_DATA, dir.file("n.pth"), source)
+                            .c_str()),
+            0);
+  EXPECT_THAT(
+      run_program(1, "convert --network=all --source=" + source + " --dest=" + dir.file("m.pth"))
+          .complaint(),
+      HasSubstr("m.pth holds one network"));
 }
 
 TEST(ConvertCommand, APublishedPickleMakesTheSameImages) {
@@ -175,6 +202,11 @@ TEST(ConvertCommand, APublishedPickleMakesTheSameImages) {
     const Outcome o = run_program(
         1, "convert --force --source=" + dir.file("n.pkl") + " --dest=" + dir.file("n.h5"));
     ASSERT_EQ(o.code, 0) << o.err;
+    const auto info = file_info(dir.file("n.pkl"), true);
+    EXPECT_EQ(info["kind"], "published networks");
+    const auto& described = info["networks"]["G_ema"];
+    EXPECT_EQ(described["class"], class_name);
+    EXPECT_EQ(described["tensors"].size(), file.networks.at("G_ema").tensors.size());
     const auto g = load_generator(dir.file("n.h5")),
                original = tiny_generator(class_name, tiny_args());
     const at::Tensor ws = at::ones({1, g->num_ws(), g->w_dim()});
