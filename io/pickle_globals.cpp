@@ -110,7 +110,7 @@ class Application {
       case Meaning::persistent:
         return persistent();
       case Meaning::dictionary:
-        return arena_.make(Kind::dict);
+        return dictionary();
       case Meaning::parameter:
         return argument(0, Kind::tensor);
       case Meaning::tensor:
@@ -168,6 +168,17 @@ class Application {
     value->text = class_name->text;
     value->state = arena_.make(Kind::dict);
     value->state->items = state->items;
+    return value;
+  }
+
+  /// Empty at first, or, as Python 2 writes it, with a list of pairs.
+  PickleValue* dictionary() {
+    PickleValue* value = arena_.make(Kind::dict);
+    if (arguments_->items.empty()) return value;
+    for (const PickleValue* pair : argument(0, Kind::list)->items) {
+      if (pair->items.size() != 2) damaged();
+      value->items.insert(value->items.end(), pair->items.begin(), pair->items.end());
+    }
     return value;
   }
 

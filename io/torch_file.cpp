@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -19,6 +20,7 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
+constexpr std::string_view kLittle = "little";
 constexpr int kMaxDepth = 32;        // of modules in modules
 constexpr int kMaxValues = 100'000;  // looked at
 
@@ -84,7 +86,9 @@ class Archive {
     if (prefix_.empty())
       throw InputError(
           fmt::format("{}: a ZIP archive without <name>/data.pkl, so none of PyTorch's", path));
-    if (has("byteorder") && files_->read(prefix_ + "byteorder") != kLittle)
+    const std::vector<uint8_t> order =
+        has("byteorder") ? files_->read(prefix_ + "byteorder") : std::vector<uint8_t>{};
+    if (!order.empty() && !std::equal(order.begin(), order.end(), kLittle.begin(), kLittle.end()))
       throw InputError(fmt::format("{}: holds big-endian numbers, which are not read", path));
   }
 
@@ -102,8 +106,6 @@ class Archive {
   }
 
  private:
-  inline static const std::vector<uint8_t> kLittle{'l', 'i', 't', 't', 'l', 'e'};
-
   bool has(const std::string& member) const {
     const auto& names = files_->names();
     return std::binary_search(names.begin(), names.end(), prefix_ + member);

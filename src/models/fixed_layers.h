@@ -65,7 +65,7 @@ FixedConv folded_conv(const WeightReader& weights, const std::string& conv, cons
                       double epsilon, const FixedConv::Shape& shape);
 
 /// Images as the detector interface takes them -> three channels of a floating-point type.
-/// Throws std::runtime_error for other shapes.
+/// Throws c10::Error for other shapes.
 at::Tensor as_rgb(const at::Tensor& images, at::ScalarType type);
 
 /// Resizes [n, c, H, W] to size x size as TensorFlow 1 did: pixel j reads coordinate j W / size,

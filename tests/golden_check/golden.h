@@ -102,6 +102,7 @@ Section creps_generator_section();
 Section discriminator_section();
 Section loss_phases_section();
 Section optimizer_ema_section();
+Section inception_section();
 Section infinite_sampler_section();
 Section ops_bias_act_section();
 Section ops_filtered_lrelu_section();

@@ -30,6 +30,7 @@ std::vector<Section> all_sections() {
           discriminator_section(),
           loss_phases_section(),
           optimizer_ema_section(),
+          inception_section(),
           infinite_sampler_section(),
           ops_bias_act_section(),
           ops_upfirdn2d_section(),

@@ -1,8 +1,9 @@
 """make_weights.py FOLDER
 
 Writes weight files as PyTorch does, without PyTorch: stand-ins with the same names leave the same
-opcodes. legacy.pth and zip.pth hold the same tensors (see torch_file_test.cpp); the others are
-refused: call.pth calls a function, packed.pth is compressed, short.pth has too little data."""
+opcodes. legacy.pth, zip.pth and pairs.pth hold the same tensors (see torch_file_test.cpp); the others are
+refused: call*.pth call a function, packed.pth is compressed, short.pth and missing.pth have too
+little data, huge*.pth claim more than there is, beyond.pth has a tensor outside of its storage."""
 
 import collections
 import os
@@ -57,6 +58,16 @@ class Parameter:
 
     def __reduce__(self):
         return _rebuild_parameter, (self.tensor, True, collections.OrderedDict())
+
+
+class Pairs:
+    """An ordered dictionary as Python 2 leaves it."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __reduce__(self):
+        return collections.OrderedDict, ([list(pair) for pair in self.values.items()],)
 
 
 class Call:
@@ -120,11 +131,17 @@ def main(folder):
     path = lambda name: os.path.join(folder, name)
     legacy(path("legacy.pth"), weights, storages)
     archive(path("zip.pth"), {"epoch": 3, "state_dict": weights}, storages)
+    legacy(path("pairs.pth"), Pairs(weights), storages)
     archive(path("call.pth"), Call(), [])
     legacy(path("call_legacy.pth"), {"a": Call()}, [])
     archive(path("packed.pth"), weights, storages, zipfile.ZIP_DEFLATED)
     archive(path("short.pth"), weights, storages, cut=2)
     legacy(path("missing.pth"), weights, storages[1:])
+    archive(path("beyond.pth"), {"a": Tensor(count, 0, (2,), (1,))}, [count])
+    huge = Storage("0", "f", [1])
+    huge.count = 1 << 40
+    legacy(path("huge_legacy.pth"), {"a": Tensor(huge, 0, (1,), (1,))}, [huge])
+    archive(path("huge.pth"), {"a": Tensor(huge, 0, (1,), (1,))}, [huge])
 
 
 main(sys.argv[1])

@@ -43,14 +43,14 @@ class TorchFile : public ::testing::Test {
 };
 
 TEST_F(TorchFile, LegacyStreamsAndArchivesAreReadExactly) {
-  for (const char* name : {"legacy.pth", "zip.pth"}) {
+  for (const char* name : {"legacy.pth", "zip.pth", "pairs.pth"}) {
     const auto tensors = read_weights(dir_.file(name));
     ASSERT_EQ(tensors.size(), 4u) << name;
     const at::Tensor weight = at::tensor({1, 3, 5, 2, 4, 6}, at::kFloat).view({2, 3});
     EXPECT_TRUE(tensors.at("a.weight").equal(weight)) << tensors.at("a.weight");
     EXPECT_TRUE(tensors.at("a.weight").is_contiguous());
     EXPECT_TRUE(tensors.at("a.bias").equal(at::tensor({7, 8, 9}, at::kFloat)));
-    EXPECT_TRUE(tensors.at("b.weight").equal(at::tensor({0.5, -2.0}, at::kHalf)));
+    EXPECT_TRUE(tensors.at("b.weight").equal(at::tensor({0.5, -2.0}, at::kFloat).to(at::kHalf)));
     EXPECT_TRUE(tensors.at("b.count").equal(at::scalar_tensor(7, at::kLong)));
   }
 }
@@ -61,6 +61,9 @@ TEST_F(TorchFile, HostileFilesAreRefused) {
   EXPECT_THAT(refusal("packed.pth"), HasSubstr("it is compressed"));
   EXPECT_THAT(refusal("short.pth"), HasSubstr("bytes where"));
   EXPECT_THAT(refusal("missing.pth"), HasSubstr("lacks the data"));
+  EXPECT_THAT(refusal("huge_legacy.pth"), HasSubstr("ends too early"));
+  EXPECT_THAT(refusal("huge.pth"), HasSubstr("bytes where"));
+  EXPECT_THAT(refusal("beyond.pth"), HasSubstr("does not lie within its storage"));
 }
 
 TEST_F(TorchFile, OtherFilesAreRefused) {

