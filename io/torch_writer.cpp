@@ -127,8 +127,10 @@ class ZipWriter {
       fail(zip_strerror(archive_.get()));
   }
   void finish() {
-    if (zip_close(archive_.get()) != 0) fail(zip_strerror(archive_.get()));
-    archive_.release();
+    zip_t* archive = archive_.release();
+    if (zip_close(archive) == 0) return;
+    archive_.reset(archive);
+    fail(zip_strerror(archive));
   }
 
  private:

@@ -9,6 +9,7 @@
 #include "io/checkpoint.h"
 #include "io/dataset_file.h"
 #include "io/file_kind.h"
+#include "io/file_util.h"
 #include "io/hdf5.h"
 #include "io/network_file.h"
 #include "io/pickled_networks.h"
@@ -18,6 +19,7 @@
 namespace galette {
 namespace {
 
+namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 int64_t non_finite(const at::Tensor& value) {
@@ -97,6 +99,15 @@ io::CheckpointContent arrays_of(const io::H5File& file) {
   return content;
 }
 
+/// The options of the run that a checkpoint lies in; null when the file is not there or no JSON.
+Json options_beside(const std::string& path) {
+  const fs::path file = fs::path(path).parent_path() / "training_options.json";
+  if (!fs::is_regular_file(file)) return nullptr;
+  const std::vector<uint8_t> text = io::read_file(file.string());
+  const Json options = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  return options.is_discarded() ? Json() : options;
+}
+
 void describe_checkpoint(Json& info, const io::H5File& file, bool verify) {
   if (!file.exists("commit"))
     throw DamagedFile(fmt::format("{}: was never completed", file.path()));
@@ -104,6 +115,7 @@ void describe_checkpoint(Json& info, const io::H5File& file, bool verify) {
   if (state.is_discarded())
     throw DamagedFile(fmt::format("{}: its state is not JSON", file.path()));
   info["state"] = state;
+  info["options"] = options_beside(file.path());
   info["checks"] = Json::array({"it was completed"});
   io::CheckpointContent content = arrays_of(file);
   if (verify) {
@@ -171,7 +183,7 @@ void describe_weights(Json& info, const std::string& path, bool verify) {
 
 Json file_info(const std::string& path, bool verify) {
   const io::FileKind kind = io::file_kind(path);
-  Json info{{"file", path}, {"kind", ""}, {"bytes", std::filesystem::file_size(path)}};
+  Json info{{"file", path}, {"kind", ""}, {"bytes", fs::file_size(path)}};
   switch (kind) {
     case io::FileKind::hdf5:
       describe_hdf5(info, path, verify);

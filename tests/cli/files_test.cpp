@@ -95,8 +95,13 @@ TEST(FileInfo, Checkpoint) {
   content.arrays = {{"g", values, {{"G/a.weight", {2, 3}, 0}}}};
   content.state = {{"iteration", 12}};
   io::write_checkpoint(path, content, MPI_COMM_SELF);
+  EXPECT_TRUE(file_info(path, false)["options"].is_null());
+  const std::string options = R"({"cfg": "creps"})";
+  io::write_file(dir.file("training_options.json"),
+                 std::vector<uint8_t>(options.begin(), options.end()));
   const auto info = file_info(path, true);
   EXPECT_EQ(info["kind"], "checkpoint");
+  EXPECT_EQ(info["options"]["cfg"], "creps");
   EXPECT_EQ(info["state"]["iteration"], 12);
   EXPECT_EQ(info["arrays"][0]["shape"][0], 6);
   EXPECT_EQ(info["arrays"][0]["non_finite"], 1);
