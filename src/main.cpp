@@ -24,6 +24,7 @@
 #include "cli/metrics_command.h"
 #include "cli/train_command.h"
 #include "cli/version.h"
+#include "cli/video_command.h"
 #include "io/check.h"
 #include "parallel/mpi_session.h"
 #include "training/preemption.h"
@@ -64,6 +65,7 @@ int run(int argc, char** argv, bool prints) {
   add_job_command(app, action);
   add_metrics_command(app, action);
   add_train_command(app, action);
+  add_video_command(app, action);
   add_documentation_commands(app, action);
   try {
     app.parse(argc, argv);
