@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/pickle_tensors.h"
 
-#include <algorithm>
 #include <cstring>
 #include <map>
 
@@ -110,14 +109,17 @@ bool fits(int64_t offset, const std::vector<int64_t>& shape, const std::vector<i
           int64_t size) {
   int64_t last = offset, elements = 1, distance = 0;
   if (shape.size() != strides.size() || offset < 0) return false;
-  if (std::find(shape.begin(), shape.end(), 0) != shape.end())
-    return std::all_of(shape.begin(), shape.end(), [&](int64_t side) { return side <= size; });
-  for (size_t i = 0; i < shape.size(); ++i)
-    if (__builtin_mul_overflow(elements, shape[i], &elements) ||
-        __builtin_mul_overflow(shape[i] - 1, strides[i], &distance) ||
-        __builtin_add_overflow(last, distance, &last))
+  bool empty = false;  // there is nothing to lie anywhere, but the sides must make sense
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] == 0) {
+      empty = true;
+    } else if (__builtin_mul_overflow(elements, shape[i], &elements) ||
+               __builtin_mul_overflow(shape[i] - 1, strides[i], &distance) ||
+               __builtin_add_overflow(last, distance, &last)) {
       return false;
-  return last < size && elements <= size;
+    }
+  }
+  return empty ? offset <= size : last < size && elements <= size;
 }
 
 }  // namespace

@@ -224,6 +224,7 @@ TEST(PickleTensors, ViewsMustLieWithinTheirStorage) {
   EXPECT_TRUE(view(1, {2, 2}, {1, 2}).equal(at::tensor({1, 3, 2, 4}, at::kFloat).view({2, 2})));
   EXPECT_EQ(view(0, {}, {}).item<float>(), 0);
   EXPECT_EQ(view(0, {0, 3}, {3, 1}).numel(), 0);
+  EXPECT_EQ(view(6, {0, 300}, {300, 1}).numel(), 0);
   const int64_t huge = int64_t{1} << 62;
   EXPECT_THROW(view(1, {6}, {1}), DamagedFile);
   EXPECT_THROW(view(-1, {2}, {1}), DamagedFile);
@@ -232,6 +233,7 @@ TEST(PickleTensors, ViewsMustLieWithinTheirStorage) {
   EXPECT_THROW(view(0, {2}, {1, 1}), DamagedFile);
   EXPECT_THROW(view(0, {100}, {0}), DamagedFile) << "more elements than there are";
   EXPECT_THROW(view(0, {huge, 4}, {0, 0}), DamagedFile);
+  EXPECT_THROW(view(0, {0, huge, 4}, {0, 0, 0}), DamagedFile);
   EXPECT_THROW(view(0, {3, 3}, {huge, huge}), DamagedFile);
   EXPECT_THROW(view(INT64_MAX, {2}, {1}), DamagedFile);
 }
