@@ -5,10 +5,8 @@
 
 #include "base/log.h"
 #include "io/check.h"
-#include "io/legacy_random.h"
 
 namespace galette {
-namespace {
 
 at::Tensor make_label(const Generator& g, const std::optional<int64_t>& class_index) {
   const at::Tensor label = at::zeros({1, g.c_dim()}, g.arena().options());
@@ -26,15 +24,12 @@ at::Tensor make_label(const Generator& g, const std::optional<int64_t>& class_in
   return label;
 }
 
-at::Tensor seed_normals(uint32_t seed, int64_t count) {
-  io::LegacyRandom random(seed);
+at::Tensor draw_normals(io::LegacyRandom& random, int64_t count) {
   const at::Tensor z = at::empty({1, count}, at::kDouble);
   double* values = z.mutable_data_ptr<double>();
   for (int64_t i = 0; i < count; ++i) values[i] = random.normal();
   return z;
 }
-
-}  // namespace
 
 LatentSource::LatentSource(const Generator& g, const std::optional<int64_t>& class_index,
                            double psi)
@@ -45,7 +40,9 @@ LatentSource::LatentSource(const Generator& g, const std::optional<int64_t>& cla
 }
 
 at::Tensor LatentSource::ws_of_seed(uint32_t seed) const {
-  const at::Tensor z = seed_normals(seed, g_.z_dim()).to(g_.arena().options());
+  if (given_.defined()) return given_.narrow(0, seed, 1);
+  io::LegacyRandom random(seed);
+  const at::Tensor z = draw_normals(random, g_.z_dim()).to(g_.arena().options());
   return g_.broadcast(g_.map(z, label_), {psi_, -1});
 }
 

@@ -147,7 +147,6 @@ TEST_F(VideoProgram, GridsOfOtherNetworks) {
 TEST_F(VideoProgram, WrongInputIsToldInOneLine) {
   expect_refusal("--seeds=1,2,3 --grid=2x1", "--seeds: 3 of them", 2);
   expect_refusal("--seeds=1 --zoom-at=2,0", "--zoom-at=2,0: lies outside");
-  expect_refusal("--seeds=1 --class=x", "--class");
   EXPECT_THAT(run("--seeds=1", "v.avi").complaint(), HasSubstr("v.avi: only MP4 is written"));
   io::write_file(dir_.file("v.mp4"), std::vector<uint8_t>{7});
   EXPECT_THAT(run("--seeds=1", "v.mp4").complaint(), HasSubstr("v.mp4: exists already"));
