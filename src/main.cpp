@@ -22,6 +22,7 @@
 #include "cli/info_command.h"
 #include "cli/job_command.h"
 #include "cli/metrics_command.h"
+#include "cli/project_command.h"
 #include "cli/spectra_command.h"
 #include "cli/train_command.h"
 #include "cli/version.h"
@@ -65,6 +66,7 @@ int run(int argc, char** argv, bool prints) {
   add_info_command(app, action);
   add_job_command(app, action);
   add_metrics_command(app, action);
+  add_project_command(app, action);
   add_spectra_command(app, action);
   add_train_command(app, action);
   add_video_command(app, action);

@@ -3,12 +3,16 @@
 
 #include <memory>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include "base/exit_code.h"
 #include "base/log.h"
 #include "base/option_table.h"
 #include "cli/generator_file.h"
 #include "cli/picture_output.h"
 #include "io/check.h"
+#include "io/npz.h"
 #include "io/together.h"
 #include "parallel/mpi_session.h"
 #include "parallel/threads.h"
@@ -18,7 +22,7 @@ namespace {
 
 struct GenerateOptions {
   std::string network, outdir;
-  std::string seeds;
+  std::string seeds, projected_w;
   double trunc = 1;
   std::optional<int64_t> class_index;
   std::string noise_mode = "const";
@@ -63,7 +67,13 @@ OptionTable generate_option_table(GenerateOptions& o) {
   OptionTable table;
   table.add("network", nothing, o.network, "network snapshot, or safetensors made from one")
       .required();
-  table.add("seeds", nothing, o.seeds, "numbers of the images, such as 0,1,4-6").required();
+  table.add("seeds", nothing, o.seeds, "numbers of the images, such as 0,1,4-6")
+      .default_text("needed without --projected-w");
+  table
+      .add("projected-w", nothing, o.projected_w,
+           "show the latents of projected_w.npz, which `galette project` and the published "
+           "projector write, in place of --seeds")
+      .default_text("none");
   table.add("outdir", nothing, o.outdir, "folder to write to").required();
   table.add("trunc", nothing, o.trunc, "truncation psi: 1 leaves latents alone, 0 is the average");
   table.add("class", nothing, o.class_index, "class to show, for conditional networks", {.min = 0});
@@ -107,6 +117,7 @@ ImageRequest image_request(const GenerateOptions& o) {
 PlanRequest plan_request(const GenerateOptions& o) {
   constexpr uint32_t kMostSeed = UINT32_MAX;  // of the published generator
   PlanRequest request;
+  if (o.seeds.empty()) throw InputError("--seeds: say which images to make, such as 0-7");
   request.seeds = parse_numbers("seeds", o.seeds, kMostSeed);
   if (!o.grid.empty()) request.grid = parse_extent("grid", o.grid);
   if (!o.style_mix.empty()) request.mix_seeds = parse_numbers("style-mix", o.style_mix, kMostSeed);
@@ -121,6 +132,32 @@ std::vector<uint32_t> mix_layers(const GenerateOptions& o, const Generator& g) {
   return layers;
 }
 
+/// The latents of a file, [n, num_ws, w_dim].
+at::Tensor projected_latents(const std::string& path, const Generator& g) {
+  const at::Tensor ws = io::read_npz(path, "w");
+  if (ws.dim() != 3 || ws.size(1) != g.num_ws() || ws.size(2) != g.w_dim())
+    throw InputError(
+        fmt::format("--projected-w={}: has latents of shape [{}], the network takes "
+                    "[n,{},{}]",
+                    path, fmt::join(ws.sizes(), ","), g.num_ws(), g.w_dim()));
+  return ws.to(g.arena().options());
+}
+
+std::vector<Picture> projected_pictures(int64_t count) {
+  std::vector<Picture> pictures;
+  for (uint32_t k = 0; k < count; ++k)
+    pictures.push_back({fmt::format("proj{:02d}", k), 1, {Latent{k, 0, 0, {}}}});
+  return pictures;
+}
+
+void check_projected(const GenerateOptions& o) {
+  const bool others = !o.seeds.empty() || !o.grid.empty() || !o.style_mix.empty() || o.interpolate;
+  if (others || o.class_index || o.trunc != 1)
+    throw InputError(
+        "--projected-w: shows given latents; leave --seeds, --trunc, --class, --grid, --style-mix "
+        "and --interpolate out");
+}
+
 io::PictureFormat picture_format(const std::string& name) {
   if (name == "jpg") return io::PictureFormat::jpeg;
   return name == "png16" ? io::PictureFormat::png16 : io::PictureFormat::png8;
@@ -130,14 +167,26 @@ int generate(const GenerateCommand& command) {
   const GenerateOptions& o = command.options;
   MpiCommunicator comm(MPI_COMM_WORLD);
   require_complete_world(comm.size());
-  PlanRequest plan = plan_request(o);
+  const bool projected = !o.projected_w.empty();
+  PlanRequest plan;
+  if (projected) {
+    check_projected(o);
+  } else {
+    plan = plan_request(o);
+  }
   const ImageRequest request = image_request(o);
   divide_threads(comm.handle());
   std::unique_ptr<Generator> g;
-  io::together(comm.handle(), [&] { g = load_generator(o.network); });
+  at::Tensor given;
+  io::together(comm.handle(), [&] {
+    g = load_generator(o.network);
+    if (projected) given = projected_latents(o.projected_w, *g);
+  });
   plan.mix_layers = mix_layers(o, *g);
-  const std::vector<Picture> pictures = plan_pictures(plan);
-  const LatentSource latents(*g, o.class_index, o.trunc);
+  const std::vector<Picture> pictures =
+      projected ? projected_pictures(given.size(0)) : plan_pictures(plan);
+  const LatentSource latents =
+      projected ? LatentSource(*g, given) : LatentSource(*g, o.class_index, o.trunc);
   const ImageMaker maker(*g, request);
   const PictureFolder folder{o.outdir, picture_format(o.format), o.force};
   folder.prepare(pictures, comm.handle());
