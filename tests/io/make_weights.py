@@ -108,13 +108,15 @@ def legacy(path, value, storages):
         file.write(data)
 
 
-def archive(path, value, storages, compression=zipfile.ZIP_STORED, cut=0):
+def archive(path, value, storages, compression=zipfile.ZIP_STORED, cut=0, code=False):
     with zipfile.ZipFile(path, "w", compression) as file:
         file.writestr("weights/data.pkl", dump(value, reference))
         file.writestr("weights/byteorder", b"little")
         for storage in storages:
             file.writestr("weights/data/" + storage.key, storage.data[cut:])
         file.writestr("weights/version", b"3\n")
+        if code:
+            file.writestr("weights/code/__torch__.py", b"raise SystemExit('executed')\n")
 
 
 def main(folder):
@@ -133,6 +135,7 @@ def main(folder):
     archive(path("zip.pth"), {"epoch": 3, "state_dict": weights}, storages)
     legacy(path("pairs.pth"), Pairs(weights), storages)
     archive(path("call.pth"), Call(), [])
+    archive(path("call_script.pth"), Call(), [], code=True)
     legacy(path("call_legacy.pth"), {"a": Call()}, [])
     archive(path("packed.pth"), weights, storages, zipfile.ZIP_DEFLATED)
     archive(path("short.pth"), weights, storages, cut=2)

@@ -57,6 +57,7 @@ TEST_F(TorchFile, LegacyStreamsAndArchivesAreReadExactly) {
 
 TEST_F(TorchFile, HostileFilesAreRefused) {
   EXPECT_THAT(refusal("call.pth"), HasSubstr("it names posix.system"));
+  EXPECT_THAT(refusal("call_script.pth"), HasSubstr("it names posix.system"));
   EXPECT_THAT(refusal("call_legacy.pth"), HasSubstr("it names posix.system"));
   EXPECT_THAT(refusal("packed.pth"), HasSubstr("it is compressed"));
   EXPECT_THAT(refusal("short.pth"), HasSubstr("bytes where"));
