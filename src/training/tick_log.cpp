@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/memory_use.h"
+#include "io/durable.h"
 #include "training/status_line.h"
 
 namespace galette {
@@ -20,6 +21,7 @@ TickLog::TickLog(const std::string& path, const TrainState& state, double second
   if (!is_root) return;
   io::truncate_after(path, "/Progress~1tick/mean", static_cast<double>(state.tick) - 1);
   rows_.emplace(path);
+  events_.emplace(io::parent_folder(path));
 }
 
 void TickLog::end_tick(const TrainState& state, double seconds, Statistics& statistics,
@@ -56,15 +58,16 @@ void TickLog::end_tick(const TrainState& state, double seconds, Statistics& stat
   tick_start_images_ = state.images;
 }
 
-void TickLog::write_row(const Statistics& statistics, double seconds) {
+void TickLog::write_row(const Statistics& statistics, double seconds, const std::string& sheet) {
+  maintenance_seconds_ = seconds - tick_end_seconds_;
+  tick_start_seconds_ = seconds;
   if (rows_) {
     nlohmann::ordered_json row = statistics.to_json();
     row["timestamp"] =
         std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     rows_->append(row);
+    events_->add(row, sheet);
   }
-  maintenance_seconds_ = seconds - tick_end_seconds_;
-  tick_start_seconds_ = seconds;
 }
 
 }  // namespace galette

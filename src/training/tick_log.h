@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a run tells about itself once per tick: the status line and a row of stats.jsonl.
+// What a run tells about itself once per tick: the status line, a row of stats.jsonl, an event for
+// TensorBoard.
 #pragma once
 
 #include <chrono>
@@ -8,6 +9,7 @@
 
 #include "io/json_lines.h"
 #include "parallel/communicator.h"
+#include "training/event_log.h"
 #include "training/stats.h"
 #include "training/train_state.h"
 
@@ -24,11 +26,13 @@ class TickLog {
   /// Collective.
   void end_tick(const TrainState& state, double seconds, Statistics& statistics,
                 Communicator& comm);
-  /// Appends the row of stats.jsonl, once the tick's files are written; starts the next tick.
-  void write_row(const Statistics& statistics, double seconds);
+  /// Appends the row of stats.jsonl and the event, once the tick's files are written; starts the
+  /// next tick. `sheet`: of images, if the tick has one.
+  void write_row(const Statistics& statistics, double seconds, const std::string& sheet);
 
  private:
   std::optional<io::JsonLines> rows_;  ///< on rank 0
+  std::optional<EventLog> events_;     ///< on rank 0
   int64_t total_images_;
   double tick_start_seconds_;
   int64_t tick_start_images_;

@@ -213,7 +213,8 @@ bool Trainer::end_tick() {
   const bool is_snapshot = finished() || state_.tick % options_.snap == 0;
   if (is_snapshot) write_snapshot();
   if (is_snapshot && (state_.tick > 0 || finished())) compute_metrics();
-  write_if_possible([&] { log_->write_row(statistics_, seconds()); });
+  write_if_possible(
+      [&] { log_->write_row(statistics_, seconds(), is_snapshot ? fakes_file() : std::string()); });
   ++state_.tick;
   state_.tick_start = state_.images;
   return is_snapshot;
@@ -229,14 +230,16 @@ void Trainer::check_consistency() {
                   array, state_.iteration));
 }
 
+/// The sheet of the present kimg.
+std::string Trainer::fakes_file() const {
+  return run_.file(fmt::format("fakes{:06d}.png", state_.images / 1000));
+}
+
 void Trainer::write_snapshot() {
   keeper_.finish_save();
   check_consistency();
   const int64_t kimg = state_.images / 1000;
-  write_if_possible([&] {
-    grid_.write_fakes(run_.file(fmt::format("fakes{:06d}.png", kimg)), *state_.g_ema, comm_,
-                      plan_.micro);
-  });
+  write_if_possible([&] { grid_.write_fakes(fakes_file(), *state_.g_ema, comm_, plan_.micro); });
   write_if_possible([&] {
     write_network_snapshot(run_.file(fmt::format("network-snapshot-{:06d}.h5", kimg)), state_,
                            options_, data_.info(), comm_.handle());

@@ -51,6 +51,7 @@ class Trainer {
   /// Whether the tick ended with a snapshot.
   bool end_tick();
   void write_snapshot();
+  std::string fakes_file() const;
   void compute_metrics();
   void start_progress();
   void check_consistency();
