@@ -4,10 +4,9 @@
 // its results do not depend on the threads.
 #include <vector>
 
-#include <ATen/Parallel.h>
-
 #include "kernels/affine_tile.h"
 #include "kernels/fir_plan.h"
+#include "kernels/threads.h"
 
 namespace galette {
 namespace {

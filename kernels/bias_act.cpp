@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include <ATen/DeviceGuard.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/custom_class.h>
 
@@ -103,6 +104,7 @@ class BiasActCurvature : public torch::autograd::Function<BiasActCurvature> {
                               reference.const_data_ptr(), data_or_null(bias), h.mutable_data_ptr(),
                               current_cuda_stream(h));
     } else {
+      RECORD_FUNCTION("galette::bias_act_curvature", {});
       bias_act_curvature_cpu(call, d.const_data_ptr(), c.const_data_ptr(),
                              reference.const_data_ptr(), data_or_null(bias), h.mutable_data_ptr());
     }
@@ -134,6 +136,7 @@ class BiasActGradient : public torch::autograd::Function<BiasActGradient> {
     at::Tensor db;
     if (wants_db) db = at::zeros({dx.size(setup->dim)}, dx.options());
     if (dx.numel() > 0) {
+      RECORD_FUNCTION("galette::bias_act_gradient", {});
       bias_act_gradient_cpu(call, d.const_data_ptr(), reference.const_data_ptr(),
                             data_or_null(used_bias), dx.mutable_data_ptr(),
                             wants_db ? db.mutable_data_ptr() : nullptr);
@@ -223,6 +226,7 @@ class BiasAct : public torch::autograd::Function<BiasAct> {
       bias_act_forward_cuda(call, x.const_data_ptr(), data_or_null(bias), y.mutable_data_ptr(),
                             current_cuda_stream(y));
     } else {
+      RECORD_FUNCTION("galette::bias_act", {});
       bias_act_forward_cpu(call, x.const_data_ptr(), data_or_null(bias), y.mutable_data_ptr());
     }
   }

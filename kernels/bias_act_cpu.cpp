@@ -6,10 +6,9 @@
 #include <algorithm>
 #include <vector>
 
-#include <ATen/Parallel.h>
-
 #include "kernels/bias_act_math.h"
 #include "kernels/cpu_isa.h"
+#include "kernels/threads.h"
 
 namespace galette {
 namespace {

@@ -3,9 +3,30 @@
 // builds without CUDA.
 #include "kernels/dispatch.h"
 
+#include <atomic>
+#include <cstdlib>
+#include <string_view>
+
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 
 namespace galette {
+namespace {
+
+std::string_view requested_path() {
+  const char* text = std::getenv("GALETTE_KERNELS");
+  return text == nullptr ? "fused" : text;
+}
+
+std::atomic<KernelPath>& current_path() {
+  static std::atomic<KernelPath> path = [] {
+    const std::optional<std::string> error = kernel_path_error();
+    TORCH_CHECK(!error, *error);
+    return requested_path() == "plain" ? KernelPath::plain : KernelPath::fused;
+  }();
+  return path;
+}
+
+}  // namespace
 
 ElementType checked_element_type(const at::Tensor& tensor, const char* op, const char* name) {
   TORCH_CHECK(tensor.defined(), op, ": ", name, " is not defined");
@@ -35,6 +56,22 @@ bool computes_as_float32(const at::Tensor& tensor) {
 
 void* current_cuda_stream(const at::Tensor& tensor) {
   return c10::impl::getDeviceGuardImpl(at::kCUDA)->getStream(tensor.device()).native_handle();
+}
+
+KernelPath kernel_path() {
+  return current_path();
+}
+
+std::optional<std::string> kernel_path_error() {
+  const std::string_view path = requested_path();
+  if (path == "fused" || path == "plain") return std::nullopt;
+  return "GALETTE_KERNELS=" + std::string(path) + ": give fused or plain, or leave it unset";
+}
+
+KernelPathGuard::KernelPathGuard(KernelPath path) : before_(current_path().exchange(path)) {}
+
+KernelPathGuard::~KernelPathGuard() {
+  current_path() = before_;
 }
 
 }  // namespace galette

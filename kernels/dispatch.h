@@ -3,6 +3,9 @@
 // stream.
 #pragma once
 
+#include <optional>
+#include <string>
+
 #include <ATen/ATen.h>
 
 #include "kernels/element_type.h"
@@ -19,5 +22,27 @@ bool computes_as_float32(const at::Tensor& tensor);
 
 /// The cudaStream_t on which LibTorch runs the tensor's device now.
 void* current_cuda_stream(const at::Tensor& tensor);
+
+/// How operators with a fused body compute: with it, or as a composition of LibTorch's operators,
+/// by which the fused bodies are checked and measured. GALETTE_KERNELS=plain asks for the latter.
+enum class KernelPath { fused, plain };
+
+/// What the environment asks for; fused by default. Throws c10::Error on an unknown value.
+KernelPath kernel_path();
+
+/// What is wrong with GALETTE_KERNELS, in words; nothing when it is fine.
+std::optional<std::string> kernel_path_error();
+
+/// While it lives, kernel_path() is `path` on all threads.
+class KernelPathGuard {
+ public:
+  explicit KernelPathGuard(KernelPath path);
+  KernelPathGuard(const KernelPathGuard&) = delete;
+  KernelPathGuard& operator=(const KernelPathGuard&) = delete;
+  ~KernelPathGuard();
+
+ private:
+  KernelPath before_;
+};
 
 }  // namespace galette

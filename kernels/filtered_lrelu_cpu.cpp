@@ -2,9 +2,8 @@
 // CPU body of filtered_lrelu, threaded over planes. Rows of v are made four at a time, activated,
 // filtered further and forgotten: what a thread holds of a plane are the last rows that the second
 // filter still meets, which stay in the cache.
-#include <ATen/Parallel.h>
-
 #include "kernels/filtered_lrelu_stages.h"
+#include "kernels/threads.h"
 
 namespace galette {
 namespace {

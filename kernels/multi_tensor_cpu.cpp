@@ -2,10 +2,9 @@
 // CPU bodies of the operations on flat ranges.
 #include <atomic>
 
-#include <ATen/Parallel.h>
-
 #include "kernels/cpu_isa.h"
 #include "kernels/multi_tensor_math.h"
+#include "kernels/threads.h"
 
 namespace galette {
 namespace {

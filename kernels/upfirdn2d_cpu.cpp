@@ -3,9 +3,8 @@
 // separable filter makes each row of results in two steps that stay in the cache: the weighted sum
 // of the rows of x that it meets, then the filter along the row. A filter of higher rank sums over
 // the taps of both axes at once, from a copy of the plane in lines.
-#include <ATen/Parallel.h>
-
 #include "kernels/fir_plan.h"
+#include "kernels/threads.h"
 
 namespace galette {
 namespace {

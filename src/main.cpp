@@ -28,6 +28,7 @@
 #include "cli/version.h"
 #include "cli/video_command.h"
 #include "io/check.h"
+#include "kernels/dispatch.h"
 #include "parallel/mpi_session.h"
 #include "training/preemption.h"
 
@@ -80,6 +81,7 @@ int run(int argc, char** argv, bool prints) {
         fmt::format("{} (see `{} --help`)", one_line(error.what()), parsed_command(app)));
   }
   if (!action) throw InputError("a subcommand is required (see `galette --help`)");
+  if (const std::optional<std::string> error = kernel_path_error()) throw InputError(*error);
   return action();
 }
 

@@ -4,9 +4,8 @@
 #include <cmath>
 #include <numbers>
 
-#include <ATen/Parallel.h>
-
 #include "kernels/philox.h"
+#include "kernels/threads.h"
 
 namespace galette {
 namespace {

@@ -5,6 +5,7 @@
 //   sec/kimg = 1000 / batch * (sum over phases of seconds / interval + seconds of the average)
 #include "cli/bench_command.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstdio>
 #include <memory>
@@ -16,7 +17,9 @@
 #include "base/log.h"
 #include "base/memory_use.h"
 #include "cli/bench_checkpoint.h"
+#include "cli/bench_kernels.h"
 #include "cli/bench_timing.h"
+#include "cli/op_profile.h"
 #include "io/check.h"
 #include "parallel/mpi_communicator.h"
 #include "parallel/mpi_session.h"
@@ -36,6 +39,7 @@ struct BenchOptions {
   TrainOptions train;
   int64_t resolution = 0;
   int64_t repeat = 5;
+  bool profile = false;
   bool json = false;
 };
 
@@ -62,6 +66,7 @@ OptionTable bench_option_table(BenchOptions& o) {
   table.add("precision", nothing, o.train.precision, "arithmetic of the large layers",
             {"auto", "fp32", "bf16", "fp64"});
   table.add("repeat", nothing, o.repeat, "timed runs of each phase", {1, 1000});
+  table.add_flag("profile", o.profile, "list the operators that each phase spends its time in");
   table.add_flag("json", o.json, "print one JSON object");
   return table;
 }
@@ -81,7 +86,8 @@ struct BenchCommand {
 struct Timing {
   std::string name;
   int64_t interval = 1;
-  double seconds = 0;  ///< median
+  double seconds = 0;              ///< median
+  nlohmann::ordered_json profile;  ///< of one more run on this rank; null unless asked for
 };
 
 RealBatch random_images(const TrainOptions& o, int64_t resolution) {
@@ -112,10 +118,15 @@ std::vector<Timing> time_phases(const BenchOptions& o, Communicator& comm) {
     if (!losses.due(phase, 0)) continue;
     const auto run = [&] { runner.run(phase, reals); };
     timings.push_back(
-        {phase_name(phase), losses.interval(phase), median_seconds(run, o.repeat, comm)});
+        {phase_name(phase), losses.interval(phase), median_seconds(run, o.repeat, comm), {}});
+    if (o.profile) {
+      const OpProfile profile;
+      run();
+      timings.back().profile = profile.report();
+    }
   }
   const auto average = [&] { update_ema(*state.g_ema, *state.g, 0.5); };
-  timings.push_back({"EMA", 1, median_seconds(average, o.repeat, comm)});
+  timings.push_back({"EMA", 1, median_seconds(average, o.repeat, comm), {}});
   return timings;
 }
 
@@ -143,6 +154,7 @@ nlohmann::ordered_json report(const BenchOptions& o, const std::vector<Timing>& 
   nlohmann::ordered_json phases;
   for (const Timing& t : timings) {
     phases[t.name] = {{"interval", t.interval}, {"seconds", t.seconds}};
+    if (!t.profile.is_null()) phases[t.name]["profile"] = t.profile;
   }
   return {{"cfg", o.train.cfg},
           {"resolution", o.resolution},
@@ -162,6 +174,20 @@ nlohmann::ordered_json report(const BenchOptions& o, const std::vector<Timing>& 
           {"peak_memory_gb", peak_gb}};
 }
 
+/// The first operators of each phase's profile, if there is one.
+void print_profiles(const nlohmann::ordered_json& phases) {
+  constexpr size_t kShown = 12;
+  for (const auto& [name, phase] : phases.items()) {
+    if (!phase.contains("profile")) continue;
+    log::info("{}: seconds and calls of each operator, without those that it calls", name);
+    const auto& lines = phase["profile"];
+    for (size_t i = 0; i < std::min(kShown, lines.size()); ++i) {
+      log::info("{:9.4f}{:7}  {}", lines[i]["seconds"].get<double>(),
+                lines[i]["calls"].get<int64_t>(), lines[i]["op"].get<std::string>());
+    }
+  }
+}
+
 void print_table(const nlohmann::ordered_json& r, const std::string& threads) {
   log::info("{} at {}x{}, cbase {}, cmax {}, batch {} ({} at a time on each rank)",
             r["cfg"].get<std::string>(), r["resolution"].get<int64_t>(),
@@ -175,6 +201,7 @@ void print_table(const nlohmann::ordered_json& r, const std::string& threads) {
   }
   log::info("{:.1f} sec/kimg, {:.2f} GB of memory at most in a rank",
             r["sec_per_kimg"].get<double>(), r["peak_memory_gb"].get<double>());
+  print_profiles(r["phases"]);
 }
 
 int bench_step(BenchCommand& command) {
@@ -205,6 +232,7 @@ void add_bench_command(CLI::App& app, Action& action) {
   command->table.add_to(*step);
   step->callback([command, &action] { action = [command] { return bench_step(*command); }; });
   add_bench_checkpoint(*bench, action);
+  add_bench_kernels(*bench, action);
 }
 
 }  // namespace galette

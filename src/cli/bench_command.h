@@ -8,7 +8,7 @@
 namespace galette {
 
 /// `galette bench`: `step` times the phases of a training iteration on random images; for
-/// `checkpoint` see bench_checkpoint.h.
+/// `checkpoint` and `kernels` see bench_checkpoint.h and bench_kernels.h.
 void add_bench_command(CLI::App& app, Action& action);
 
 }  // namespace galette

@@ -95,9 +95,15 @@ CrepsGenerator::Decoder::Decoder(const Scope& scope, int64_t channels) {
   }
 }
 
-at::Tensor CrepsGenerator::Decoder::operator()(at::Tensor pixels) const {
-  for (const FullyConnected& layer : layers) pixels = layer.per_position(pixels);
-  return pixels;
+std::vector<DecoderLayer> CrepsGenerator::Decoder::decoder_layers() const {
+  std::vector<DecoderLayer> result;
+  for (const FullyConnected& layer : layers) result.push_back(layer.decoder_layer());
+  return result;
+}
+
+at::Tensor CrepsGenerator::Decoder::operator()(const at::Tensor& pixels, const at::Tensor& rows,
+                                               const at::Tensor& columns) const {
+  return line_decoder(pixels, rows, columns, decoder_layers());
 }
 
 CrepsGenerator::Refinement::Refinement(const Scope& scope, const CrepsConfig& config, int64_t in,
@@ -173,16 +179,27 @@ CrepsGenerator::Lines CrepsGenerator::lines(const at::Tensor& ws, const at::Tens
 }
 
 at::Tensor CrepsGenerator::pixels(const at::Tensor& ws, const Lines& lines) const {
-  const int64_t n = ws.size(0), b = config_.biline_channels;
-  const int64_t h = lines.rows[0].size(1), w = lines.columns[0].size(2);
-  // Each factor of the product carries sqrt(1/2).
-  at::Tensor x = at::bmm(lines.rows[0] * 0.5, lines.columns[0]).view({n, b, h * w});
-  for (size_t k = 1; k < lines.rows.size(); ++k) {
-    x = decoders_[k](x).view({n * b, h, w});
-    x = at::baddbmm(x, lines.rows[k], lines.columns[k], 1, 0.5).view({n, b, h * w});
+  const size_t last = lines.rows.size() - 1;
+  const at::Tensor w = ws.select(1, num_ws_ - 1);
+  at::Tensor x;
+  for (size_t k = 0; k < last; ++k) x = decoders_[k + 1](x, lines.rows[k], lines.columns[k]);
+  const at::Tensor &rows = lines.rows[last], &columns = lines.columns[last];
+  const bool refines_in_16_bits = activation_type(true) != activation_type(false);
+  const at::Tensor image = refines_in_16_bits ? refine((*decoder_last_)(x, rows, columns), w)
+                                              : decode_and_refine(x, rows, columns, w);
+  return image.view({ws.size(0), config_.img_channels, rows.size(1), columns.size(2)});
+}
+
+at::Tensor CrepsGenerator::decode_and_refine(const at::Tensor& pixels, const at::Tensor& rows,
+                                             const at::Tensor& columns, const at::Tensor& w) const {
+  std::vector<DecoderLayer> layers = decoder_last_->decoder_layers();
+  std::vector<DecoderHead> heads{{decoder_img_->decoder_layer(), layers.size()}};
+  for (const Refinement& block : refinements_) {
+    layers.push_back(block.fc0.decoder_layer(w));
+    layers.push_back(block.fc1.decoder_layer(w));
+    heads.push_back({block.to_image.decoder_layer(w), layers.size()});
   }
-  return refine((*decoder_last_)(x), ws.select(1, num_ws_ - 1))
-      .view({n, config_.img_channels, h, w});
+  return line_decoder(pixels, rows, columns, layers, heads);
 }
 
 at::Tensor CrepsGenerator::refine(const at::Tensor& features, const at::Tensor& w) const {

@@ -88,7 +88,10 @@ class CrepsGenerator : public Generator {
   /// Per-pixel network B -> 2B -> 4B -> 2B -> B.
   struct Decoder {
     Decoder(const Scope& scope, int64_t channels);
-    at::Tensor operator()(at::Tensor pixels) const;
+    /// Of pixels (if defined) plus half the product of lines: [N*B, h, r], [N*B, r, w].
+    at::Tensor operator()(const at::Tensor& pixels, const at::Tensor& rows,
+                          const at::Tensor& columns) const;
+    std::vector<DecoderLayer> decoder_layers() const;
     std::vector<FullyConnected> layers;
   };
   /// Modulated per-pixel refinement with its own contribution to the image; may compute in 16 bits.
@@ -98,6 +101,9 @@ class CrepsGenerator : public Generator {
   };
 
   at::Tensor refine(const at::Tensor& features, const at::Tensor& w) const;
+  /// The last decoder and the refinement in one operator.
+  at::Tensor decode_and_refine(const at::Tensor& pixels, const at::Tensor& rows,
+                               const at::Tensor& columns, const at::Tensor& w) const;
 
   CrepsConfig config_;
   int64_t num_ws_;

@@ -45,14 +45,14 @@ at::Tensor FullyConnected::scaled_bias() const {
 }
 
 at::Tensor FullyConnected::operator()(const at::Tensor& x) const {
-  const at::Tensor weight = (weight_ * weight_gain_).t();
+  const at::Tensor weight = scaled_weight().t();
   if (activation_ == Activation::kLinear) return at::addmm(scaled_bias(), x, weight);
   return ActivationConfig{activation_, 1, std::nullopt}(at::mm(x, weight), scaled_bias(), 1);
 }
 
 at::Tensor FullyConnected::per_position(const at::Tensor& x) const {
-  return ActivationConfig{activation_, 1, std::nullopt}(
-      per_sample_product(weight_ * weight_gain_, x), scaled_bias(), 1);
+  return ActivationConfig{activation_, 1, std::nullopt}(per_sample_product(scaled_weight(), x),
+                                                        scaled_bias(), 1);
 }
 
 at::Tensor normalize_2nd_moment(const at::Tensor& x) {
@@ -90,14 +90,21 @@ ModulatedFc::ModulatedFc(const Scope& scope, int64_t in, int64_t out, int64_t w_
       bias_(scope.parameter("bias", {out}, Init::constant(0))),
       affine_(scope / "affine", w_dim, in, {.bias_init = 1}) {}
 
-at::Tensor ModulatedFc::operator()(const at::Tensor& x, const at::Tensor& w) const {
-  const at::ScalarType type = x.scalar_type();
+at::Tensor ModulatedFc::sample_weights(const at::Tensor& w, at::ScalarType type) const {
   Modulation m{weight_, affine_(w)};
   if (style_gain_ != 1) m.style = m.style * style_gain_;
   if (config_.demodulate && at::isReducedFloatingType(type)) m = m.for_16_bits();
-  at::Tensor weight = m.weight.unsqueeze(0) * m.style.unsqueeze(1);
-  if (config_.demodulate) weight = weight * m.demodulation().unsqueeze(2);
-  return config_.act(per_sample_product(weight.to(type), x), bias_.to(type), 1);
+  const at::Tensor weight = m.weight.unsqueeze(0) * m.style.unsqueeze(1);
+  return (config_.demodulate ? weight * m.demodulation().unsqueeze(2) : weight).to(type);
+}
+
+at::Tensor ModulatedFc::operator()(const at::Tensor& x, const at::Tensor& w) const {
+  const at::ScalarType type = x.scalar_type();
+  return config_.act(per_sample_product(sample_weights(w, type), x), bias_.to(type), 1);
+}
+
+DecoderLayer ModulatedFc::decoder_layer(const at::Tensor& w) const {
+  return {sample_weights(w, bias_.scalar_type()), bias_, config_.act.clamp};
 }
 
 Conv2dLayer::Conv2dLayer(const Scope& scope, int64_t in, int64_t out, const Config& config)

@@ -11,6 +11,7 @@
 #include <ATen/ATen.h>
 
 #include "kernels/bias_act.h"
+#include "kernels/line_decoder.h"
 #include "models/scope.h"
 
 namespace galette {
@@ -38,8 +39,11 @@ class FullyConnected {
   at::Tensor operator()(const at::Tensor& x) const;
   /// The same per position: x [N, in, P] -> [N, out, P].
   at::Tensor per_position(const at::Tensor& x) const;
+  /// The layer per position as an operator takes it that computes whole networks.
+  DecoderLayer decoder_layer() const { return {scaled_weight(), scaled_bias(), {}}; }
 
  private:
+  at::Tensor scaled_weight() const { return weight_ * weight_gain_; }
   at::Tensor scaled_bias() const;
 
   Activation activation_;
@@ -85,8 +89,13 @@ class ModulatedFc {
 
   /// x [N, I, P], w [N, w_dim] -> [N, O, P] in x's type.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& w) const;
+  /// The layer as an operator takes it that computes whole networks.
+  DecoderLayer decoder_layer(const at::Tensor& w) const;
 
  private:
+  /// Modulated weights [N, O, I] to multiply values of `type` by.
+  at::Tensor sample_weights(const at::Tensor& w, at::ScalarType type) const;
+
   Config config_;
   double style_gain_;
   at::Tensor weight_, bias_;

@@ -52,6 +52,33 @@ TEST(BenchStep, RanksShareTheBatchAndOneSpeaks) {
   EXPECT_EQ(o.out.find("sec/kimg", first + 1), std::string::npos) << o.out;
 }
 
+TEST(BenchKernels, OperatorsDoWhatTheyTakeThePlaceOf) {
+  const Outcome o = run_program(1, "bench kernels --batch=1 --repeat=1 --json");
+  ASSERT_EQ(o.code, 0) << o.err;
+  const nlohmann::json report = nlohmann::json::parse(o.out);
+  EXPECT_GT(report.at("product_gflop_per_s"), 0);
+  EXPECT_GT(report.at("copy_gb_per_s"), 0);
+  std::map<std::string, int> passes;
+  for (const nlohmann::json& line : report.at("results")) {
+    ++passes[line.at("op")];
+    // Sums of up to 4096 products in float32, in another order.
+    EXPECT_LT(line.at("difference"), 1e-4) << line;
+    EXPECT_GT(line.at("galette").at("gb_per_s"), 0) << line;
+    EXPECT_GT(line.at("plain").at("gflop_per_s"), 0) << line;
+  }
+  const std::map<std::string, int> expected{{"bias_act", 2},     {"upfirdn2d", 2},
+                                            {"line_decoder", 2}, {"filtered_lrelu", 2},
+                                            {"adam_step", 1},    {"ema_update", 1}};
+  EXPECT_EQ(passes, expected);
+}
+
+TEST(BenchKernels, AnUnknownKernelPathIsRefused) {
+  const Outcome o = run_program(1, "bench kernels --repeat=1", "GALETTE_KERNELS=slow");
+  EXPECT_EQ(o.code, 2) << o.out;
+  EXPECT_THAT(o.complaint(),
+              HasSubstr("GALETTE_KERNELS=slow: give fused or plain, or leave it unset"));
+}
+
 TEST(BenchStep, WrongOptionsAreRefused) {
   const auto expect_refusal = [](const std::string& arguments, const std::string& complaint) {
     const Outcome o = run_program(1, arguments);

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// `galette bench kernels` times each operator and what it takes the place of. Operations and bytes
+// are divided by the median of several runs of the slowest rank, and stand beside the rates of a
+// product of two large matrices and of a copy, measured in the same way.
+#include "cli/bench_kernels.h"
+
+#include <memory>
+
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "base/exit_code.h"
+#include "base/log.h"
+#include "base/option_table.h"
+#include "cli/bench_kernel_cases.h"
+#include "cli/bench_timing.h"
+#include "kernels/multi_tensor.h"
+#include "parallel/mpi_communicator.h"
+#include "parallel/mpi_session.h"
+#include "parallel/threads.h"
+
+namespace galette {
+namespace {
+
+constexpr double kGiga = 1e9;
+
+struct KernelBench {
+  int64_t repeat = 5;
+  int64_t batch = 4;
+  bool json = false;
+  OptionTable table;
+
+  KernelBench() {
+    const Defines nothing = Defines::nothing;
+    table.add("batch", nothing, batch, "samples of each tensor", {1, 1024});
+    table.add("repeat", nothing, repeat, "timed runs of each measurement", {1, 1000});
+    table.add_flag("json", json, "print one JSON object");
+  }
+};
+
+struct Time {
+  double ours = 0, plain = 0;
+};
+
+nlohmann::ordered_json rates(double seconds, const Cost& cost) {
+  return {{"seconds", seconds},
+          {"gflop_per_s", cost.operations / kGiga / seconds},
+          {"gb_per_s", cost.bytes / kGiga / seconds}};
+}
+
+nlohmann::ordered_json result(const std::string& name, const char* pass, const Time& time,
+                              const Cost& cost, double difference) {
+  return {{"op", name},
+          {"pass", pass},
+          {"galette", rates(time.ours, cost)},
+          {"plain", rates(time.plain, cost)},
+          {"speedup", time.plain / time.ours},
+          {"difference", difference}};
+}
+
+/// The largest difference, in parts of the largest value.
+double difference(const Tensors& ours, const Tensors& plain) {
+  double worst = 0;
+  for (size_t i = 0; i < ours.size(); ++i) {
+    const double scale = plain[i].abs().max().item<double>();
+    worst = std::max(worst, (ours[i] - plain[i]).abs().max().item<double>() / scale);
+  }
+  return worst;
+}
+
+class KernelTimer {
+ public:
+  KernelTimer(int64_t repeat, Communicator& comm) : repeat_(repeat), comm_(comm) {}
+
+  double seconds(const std::function<void()>& run) const {
+    return median_seconds(run, repeat_, comm_);
+  }
+
+  void add(const KernelCase& c, nlohmann::ordered_json& results) const {
+    Tensors leaves;
+    for (const at::Tensor& t : c.inputs) leaves.push_back(t.clone().requires_grad_());
+    const at::Tensor ours = c.ours(leaves), plain = c.plain(leaves);
+    const at::Tensor dy = at::randn_like(ours);
+    const auto forward = [&](const Operator& op) {
+      const at::NoGradGuard no_grad;
+      return seconds([&] { op(c.inputs); });
+    };
+    const auto gradients = [&](const at::Tensor& y) {
+      return torch::autograd::grad({y}, leaves, {dy}, true);
+    };
+    const auto backward = [&](const at::Tensor& y) { return seconds([&] { gradients(y); }); };
+    results.push_back(result(c.name, "forward", {forward(c.ours), forward(c.plain)}, c.forward,
+                             difference({ours.detach()}, {plain.detach()})));
+    results.push_back(result(c.name, "backward", {backward(ours), backward(plain)}, c.backward,
+                             difference(gradients(ours), gradients(plain))));
+  }
+
+  /// The optimiser's operators work in place and have no backward pass.
+  void add_optimiser(nlohmann::ordered_json& results) const {
+    const int64_t n = 4'000'000;
+    const at::Tensor theta = at::randn({n}), grad = at::randn({n}), v = at::rand({n});
+    const AdamStep step{.lr = 1e-3, .step = 10};
+    const Tensors ours{theta.clone(), v.clone()}, plain{theta.clone(), v.clone()};
+    const auto our_adam = [&] { adam_step(ours[0], grad, ours[1], step); };
+    const auto plain_adam = [&] { plain_adam_step(plain[0], grad, plain[1], step); };
+    const Time adam{seconds(our_adam), seconds(plain_adam)};
+    results.push_back(result("adam_step", "update", adam, {10.0 * n, 5 * bytes_of({theta})},
+                             difference(ours, plain)));
+    const Tensors ema{theta.clone()}, plain_ema{theta.clone()};
+    const Time average{seconds([&] { ema_update(ema[0], grad, 0.9); }),
+                       seconds([&] { plain_ema[0].lerp_(grad, 1 - 0.9); })};
+    results.push_back(result("ema_update", "update", average, {3.0 * n, 3 * bytes_of({theta})},
+                             difference(ema, plain_ema)));
+  }
+
+ private:
+  static void plain_adam_step(at::Tensor theta, const at::Tensor& grad, at::Tensor v,
+                              const AdamStep& step) {
+    const at::Tensor h = grad.nan_to_num(0, kInfinityStandIn, -kInfinityStandIn);
+    v.mul_(step.beta2).addcmul_(h, h, 1 - step.beta2);
+    const double correction = std::sqrt(1 - std::pow(step.beta2, static_cast<double>(step.step)));
+    theta.addcdiv_(h, v.sqrt().div_(correction).add_(step.eps), -step.lr);
+  }
+
+  int64_t repeat_;
+  Communicator& comm_;
+};
+
+nlohmann::ordered_json measure(const KernelBench& o, Communicator& comm) {
+  at::manual_seed(0);
+  const KernelTimer timer(o.repeat, comm);
+  const int64_t side = 1024;
+  const at::Tensor a = at::randn({side, side}), b = at::randn({side, side});
+  const at::Tensor from = at::randn({int64_t{1} << 24});
+  at::Tensor product = at::empty_like(a), to = at::empty_like(from);
+  const double product_seconds = timer.seconds([&] { at::mm_out(product, a, b); });
+  const double copy_seconds = timer.seconds([&] { to.copy_(from); });
+  nlohmann::ordered_json results = nlohmann::ordered_json::array();
+  for (const KernelCase& c : kernel_cases(o.batch)) timer.add(c, results);
+  timer.add_optimiser(results);
+  return {
+      {"ranks", comm.size()},
+      {"threads_per_rank", at::get_num_threads()},
+      {"batch", o.batch},
+      {"repeat", o.repeat},
+      {"product_gflop_per_s", 2 * std::pow(static_cast<double>(side), 3) / kGiga / product_seconds},
+      {"copy_gb_per_s", 2 * bytes_of({from}) / kGiga / copy_seconds},
+      {"results", results}};
+}
+
+void print_table(const nlohmann::ordered_json& r, const std::string& threads) {
+  log::info("{}", threads);
+  log::info("large product {:.1f} GFLOP/s, large copy {:.1f} GB/s, on each rank",
+            r["product_gflop_per_s"].get<double>(), r["copy_gb_per_s"].get<double>());
+  log::info("{:<15}{:<9}{:>9}{:>9}{:>7}{:>12}{:>9}{:>9}", "", "", "ms", "GFLOP/s", "GB/s",
+            "plain: ms", "times", "differs");
+  for (const auto& line : r["results"]) {
+    const auto& ours = line["galette"];
+    log::info("{:<15}{:<9}{:9.2f}{:9.1f}{:7.1f}{:12.2f}{:9.2f}{:9.0e}",
+              line["op"].get<std::string>(), line["pass"].get<std::string>(),
+              1e3 * ours["seconds"].get<double>(), ours["gflop_per_s"].get<double>(),
+              ours["gb_per_s"].get<double>(), 1e3 * line["plain"]["seconds"].get<double>(),
+              line["speedup"].get<double>(), line["difference"].get<double>());
+  }
+}
+
+int bench_kernels(const KernelBench& bench) {
+  MpiCommunicator comm(MPI_COMM_WORLD);
+  require_complete_world(comm.size());
+  const std::string threads = divide_threads(comm.handle());
+  const nlohmann::ordered_json r = measure(bench, comm);
+  if (bench.json) {
+    log::info("{}", r.dump());
+  } else {
+    print_table(r, threads);
+  }
+  return kExitDone;
+}
+
+}  // namespace
+
+void add_bench_kernels(CLI::App& bench, Action& action) {
+  CLI::App* kernels =
+      bench.add_subcommand("kernels", "Times operators beside those that they take the place of");
+  auto command = std::make_shared<KernelBench>();
+  command->table.add_to(*kernels);
+  kernels->callback([command, &action] { action = [command] { return bench_kernels(*command); }; });
+}
+
+}  // namespace galette
