@@ -17,6 +17,7 @@
 #include "cli/command.h"
 #include "cli/convert_command.h"
 #include "cli/dataset_command.h"
+#include "cli/doctor_command.h"
 #include "cli/documentation_commands.h"
 #include "cli/generate_command.h"
 #include "cli/info_command.h"
@@ -63,6 +64,7 @@ int run(int argc, char** argv, bool prints) {
   add_bench_command(app, action);
   add_convert_command(app, action);
   add_dataset_command(app, action);
+  add_doctor_command(app, action);
   add_generate_command(app, action);
   add_info_command(app, action);
   add_job_command(app, action);
