@@ -53,7 +53,7 @@ struct BenchCommand {
   BenchCommand() {
     const Defines nothing = Defines::nothing;
     table.add("dir", nothing, options.dir, "folder, on the file system to be measured");
-    table.add("size", nothing, options.size, "MB of the state", {1, 1'000'000});
+    table.add("size", nothing, options.size, "size of the state in MB", {1, 1'000'000});
     table.add("repeat", nothing, options.repeat, "runs of each measurement", {1, 1000});
     table.add("io", nothing, options.io, "who writes", {"collective", "rank0"});
     table.add_flag("json", options.json, "print one JSON object");
