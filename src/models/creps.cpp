@@ -183,23 +183,24 @@ at::Tensor CrepsGenerator::pixels(const at::Tensor& ws, const Lines& lines) cons
   const at::Tensor w = ws.select(1, num_ws_ - 1);
   at::Tensor x;
   for (size_t k = 0; k < last; ++k) x = decoders_[k + 1](x, lines.rows[k], lines.columns[k]);
-  const at::Tensor &rows = lines.rows[last], &columns = lines.columns[last];
-  const bool refines_in_16_bits = activation_type(true) != activation_type(false);
-  const at::Tensor image = refines_in_16_bits ? refine((*decoder_last_)(x, rows, columns), w)
-                                              : decode_and_refine(x, rows, columns, w);
-  return image.view({ws.size(0), config_.img_channels, rows.size(1), columns.size(2)});
+  x = (*decoder_last_)(x, lines.rows[last], lines.columns[last]);
+  const bool in_16_bits = activation_type(true) != activation_type(false);
+  return (in_16_bits ? refine(x, w) : refine_at_once(x, w))
+      .view({ws.size(0), config_.img_channels, lines.rows[0].size(1), lines.columns[0].size(2)});
 }
 
-at::Tensor CrepsGenerator::decode_and_refine(const at::Tensor& pixels, const at::Tensor& rows,
-                                             const at::Tensor& columns, const at::Tensor& w) const {
-  std::vector<DecoderLayer> layers = decoder_last_->decoder_layers();
-  std::vector<DecoderHead> heads{{decoder_img_->decoder_layer(), layers.size()}};
+at::Tensor CrepsGenerator::refine_at_once(const at::Tensor& features, const at::Tensor& w) const {
+  std::vector<DecoderLayer> layers;
+  std::vector<DecoderHead> heads{{decoder_img_->decoder_layer(), 0}};
   for (const Refinement& block : refinements_) {
     layers.push_back(block.fc0.decoder_layer(w));
     layers.push_back(block.fc1.decoder_layer(w));
     heads.push_back({block.to_image.decoder_layer(w), layers.size()});
   }
-  return line_decoder(pixels, rows, columns, layers, heads);
+  // Lines of rank 0 add nothing to the features.
+  const int64_t planes = features.size(0) * features.size(1);
+  return line_decoder(features, features.new_empty({planes, 1, 0}),
+                      features.new_empty({planes, 0, features.size(2)}), layers, heads);
 }
 
 at::Tensor CrepsGenerator::refine(const at::Tensor& features, const at::Tensor& w) const {

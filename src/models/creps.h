@@ -101,9 +101,8 @@ class CrepsGenerator : public Generator {
   };
 
   at::Tensor refine(const at::Tensor& features, const at::Tensor& w) const;
-  /// The last decoder and the refinement in one operator.
-  at::Tensor decode_and_refine(const at::Tensor& pixels, const at::Tensor& rows,
-                               const at::Tensor& columns, const at::Tensor& w) const;
+  /// The same in one operator, all in the type of the features.
+  at::Tensor refine_at_once(const at::Tensor& features, const at::Tensor& w) const;
 
   CrepsConfig config_;
   int64_t num_ws_;
