@@ -18,6 +18,7 @@
 #include "base/memory_use.h"
 #include "cli/bench_checkpoint.h"
 #include "cli/bench_kernels.h"
+#include "cli/bench_reduce.h"
 #include "cli/bench_timing.h"
 #include "cli/op_profile.h"
 #include "io/check.h"
@@ -233,6 +234,7 @@ void add_bench_command(CLI::App& app, Action& action) {
   step->callback([command, &action] { action = [command] { return bench_step(*command); }; });
   add_bench_checkpoint(*bench, action);
   add_bench_kernels(*bench, action);
+  add_bench_reduce(*bench, action);
 }
 
 }  // namespace galette

@@ -52,6 +52,30 @@ TEST(BenchStep, RanksShareTheBatchAndOneSpeaks) {
   EXPECT_EQ(o.out.find("sec/kimg", first + 1), std::string::npos) << o.out;
 }
 
+TEST(BenchReduce, EachSizeBesideMpiAlone) {
+  const Outcome o = run_program(2, "bench reduce --max-size=1 --repeat=1 --json");
+  ASSERT_EQ(o.code, 0) << o.err;
+  const nlohmann::json report = nlohmann::json::parse(o.out);
+  EXPECT_EQ(report.at("ranks"), 2);
+  const nlohmann::json& sizes = report.at("sizes");
+  ASSERT_EQ(sizes.size(), 6u);  // 1, 4, 16, 64, 256 kB and the largest
+  EXPECT_EQ(sizes.front().at("bytes"), 1000);
+  EXPECT_EQ(sizes.back().at("bytes"), 1'000'000);
+  for (const auto& line : sizes) {
+    const double bytes = line.at("bytes"), seconds = line.at("seconds");
+    EXPECT_GT(seconds, 0);
+    // Decimal texts of doubles read back exactly.
+    EXPECT_NEAR(line.at("gb_per_s"), bytes / 1e9 / seconds, 1e-9 * bytes / 1e9 / seconds);
+    EXPECT_GT(line.at("share_of_mpi"), 0);
+  }
+}
+
+TEST(BenchReduce, RefusesSizesThatItCannotMeasure) {
+  const Outcome o = run_program(1, "bench reduce --max-size=0");
+  EXPECT_EQ(o.code, 2);
+  EXPECT_THAT(o.err, HasSubstr("--max-size"));
+}
+
 TEST(BenchKernels, OperatorsDoWhatTheyTakeThePlaceOf) {
   const Outcome o = run_program(1, "bench kernels --batch=1 --repeat=1 --json");
   ASSERT_EQ(o.code, 0) << o.err;
