@@ -34,7 +34,7 @@ struct ReduceBench {
 
   ReduceBench() {
     const Defines nothing = Defines::nothing;
-    table.add("max-size", nothing, max_size, "mB of the largest sum", {1, 4000});
+    table.add("max-size", nothing, max_size, "size of the largest sum in MB", {1, 4000});
     table.add("repeat", nothing, repeat, "timed runs of each measurement", {1, 1000});
     table.add_flag("json", json, "print one JSON object");
   }
