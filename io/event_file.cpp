@@ -122,7 +122,7 @@ std::optional<double> summary_time(std::string_view message) {
   return std::bit_cast<double>(little_endian(message.substr(1, kTimeBytes - 1)));
 }
 
-const std::string& made(const std::string& path) {
+std::string made(const std::string& path) {
   const Descriptor file(path, O_WRONLY | O_CREAT | O_EXCL);
   return path;
 }

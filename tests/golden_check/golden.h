@@ -103,6 +103,7 @@ Section discriminator_section();
 Section loss_phases_section();
 Section optimizer_ema_section();
 Section inception_section();
+Section metrics_math_section();
 Section infinite_sampler_section();
 Section ops_bias_act_section();
 Section ops_filtered_lrelu_section();

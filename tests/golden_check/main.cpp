@@ -32,6 +32,7 @@ std::vector<Section> all_sections() {
           optimizer_ema_section(),
           inception_section(),
           infinite_sampler_section(),
+          metrics_math_section(),
           ops_bias_act_section(),
           ops_upfirdn2d_section(),
           ops_filtered_lrelu_section(),
