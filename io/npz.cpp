@@ -134,7 +134,8 @@ void write_npz(const std::string& path, const std::map<std::string, at::Tensor>&
           archive.get());
   }
   check(zip_close(archive.get()) == 0, archive.get());
-  static_cast<void>(archive.release());  // closed
+  // It is closed.
+  [[maybe_unused]] zip_t* const closed = archive.release();
   replace_durably(temporary.path(), path);
   temporary.keep();
 }

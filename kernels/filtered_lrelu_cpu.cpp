@@ -166,19 +166,22 @@ class DownRows {
 };
 
 /// Activates a line of four rows, `stride` apart, and writes or reads their codes.
-template <LreluCodes kCodes, typename T>
+template <LreluCodes Codes, typename T>
 GALETTE_FORCE_INLINE inline void activate_line(const FilteredLreluCall& call, T* v, int64_t stride,
                                                uint8_t* codes, int64_t n) {
   constexpr int kLanes = kVectorBytes / sizeof(T);
   using Code = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+  // NOLINTNEXTLINE(modernize-use-using): a vector of a dependent type
   typedef T Vector __attribute__((vector_size(kVectorBytes)));
+  // NOLINTNEXTLINE(modernize-use-using): a vector of a dependent type
   typedef Code CodeVector __attribute__((vector_size(kVectorBytes)));
+  // NOLINTNEXTLINE(modernize-use-using): a vector of a dependent type
   typedef uint8_t Bytes __attribute__((vector_size(kLanes)));
   const Vector slope = Vector{} + static_cast<T>(call.slope);
   const Vector clamp = Vector{} + static_cast<T>(call.clamp);
   for (int64_t i = 0; i < n; i += kLanes) {
     Bytes bytes{};
-    if constexpr (kCodes == LreluCodes::read) std::memcpy(&bytes, codes + i, sizeof bytes);
+    if constexpr (Codes == LreluCodes::read) std::memcpy(&bytes, codes + i, sizeof bytes);
     CodeVector packed = __builtin_convertvector(bytes, CodeVector);
 #pragma GCC unroll 4
     for (int r = 0; r < kCodeRows; ++r) {
@@ -186,7 +189,7 @@ GALETTE_FORCE_INLINE inline void activate_line(const FilteredLreluCall& call, T*
       T* const place = v + r * stride + i;
       std::memcpy(&value, place, sizeof value);
       CodeVector code;
-      if constexpr (kCodes == LreluCodes::read) {
+      if constexpr (Codes == LreluCodes::read) {
         code = (packed >> (2 * r)) & 3;
         apply_code(value, slope, code);
       } else {
@@ -195,14 +198,14 @@ GALETTE_FORCE_INLINE inline void activate_line(const FilteredLreluCall& call, T*
       }
       std::memcpy(place, &value, sizeof value);
     }
-    if constexpr (kCodes == LreluCodes::write) {
+    if constexpr (Codes == LreluCodes::write) {
       bytes = __builtin_convertvector(packed, Bytes);
       std::memcpy(codes + i, &bytes, sizeof bytes);
     }
   }
 }
 
-template <LreluCodes kCodes, typename T>
+template <LreluCodes Codes, typename T>
 GALETTE_FORCE_INLINE inline void run_planes(const Plan<T>& plan, UpRows<T>& up, DownRows<T>& down,
                                             const T* x, const T* bias, uint8_t* codes, T* y,
                                             int64_t begin, int64_t end) {
@@ -225,7 +228,7 @@ GALETTE_FORCE_INLINE inline void run_planes(const Plan<T>& plan, UpRows<T>& up, 
       const int64_t first_code = (p * plan.codes.rows + m / kCodeRows) * code_row;
       for (int64_t a = 0; a < plan.codes.phases; ++a) {
         uint8_t* const to = codes ? codes + first_code + a * plan.codes.line : nullptr;
-        activate_line<kCodes>(call, group + lines.at(a, 0), lines.size(), to, plan.codes.line);
+        activate_line<Codes>(call, group + lines.at(a, 0), lines.size(), to, plan.codes.line);
       }
       down.take(m);
     }

@@ -26,6 +26,7 @@ struct RowTerms {
 /// B vectors of results from position i on.
 template <int B, typename T>
 GALETTE_FORCE_INLINE inline void sum_block(T* out, const RowTerms<T>& terms, T start, int64_t i) {
+  // NOLINTNEXTLINE(modernize-use-using): a vector of a dependent type
   typedef T Vector __attribute__((vector_size(kVectorBytes)));
   constexpr int64_t kLanes = kVectorBytes / sizeof(T);
   Vector sum[B];

@@ -16,6 +16,7 @@ namespace galette {
 
 template <typename T, int Bytes>
 struct Simd {
+  // NOLINTNEXTLINE(modernize-use-using): a vector of a dependent type
   typedef T Vector __attribute__((vector_size(Bytes)));
   static constexpr int64_t kLanes = Bytes / sizeof(T);
   static constexpr int64_t kPanel = 2 * kLanes;

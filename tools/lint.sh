@@ -32,9 +32,12 @@ changed_files() {
 }
 
 # clang cannot read the compiler's precompiled header; each file includes what it needs by itself.
+# It lacks a header of OpenMP, for which the compiler's does.
 write_commands() {
-  mkdir -p build/lint
-  sed 's/ -Winvalid-pch -include [^ ]*cmake_pch\.hxx//' "$build/compile_commands.json" \
+  mkdir -p build/lint/include
+  cp "$(g++ -print-file-name=include/omp.h)" build/lint/include
+  sed -e 's/ -Winvalid-pch -include [^ ]*cmake_pch\.hxx//' \
+    -e "s| -c | -isystem $PWD/build/lint/include -c |" "$build/compile_commands.json" \
     >build/lint/compile_commands.json
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "base/exit_code.h"

@@ -191,7 +191,8 @@ class Doctor {
   Finding all_reduce() {
     const int64_t n = comm_.size();
     at::Tensor values = at::arange(kReduceElements, at::kFloat).remainder_(1024);
-    const at::Tensor expected = values * static_cast<double>(n * (n + 1) / 2);
+    const int64_t sum = n * (n + 1) / 2;  // of 1, 2, ... n
+    const at::Tensor expected = values * static_cast<double>(sum);
     values.mul_(comm_.rank() + 1);
     comm_.all_reduce(values, ReduceOp::sum);
     if (!comm_.all(at::equal(values, expected)))

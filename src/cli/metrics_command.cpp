@@ -150,7 +150,7 @@ Evaluated load(const MetricsOptions& o, const io::NetworkFile& file,
 
 /// The folder of the network when it is that of a run.
 std::optional<fs::path> run_directory(const std::string& network) {
-  const fs::path folder = fs::absolute(network).parent_path();
+  fs::path folder = fs::absolute(network).parent_path();
   if (!fs::exists(folder / "training_options.json")) return std::nullopt;
   return folder;
 }

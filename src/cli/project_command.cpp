@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include "base/exit_code.h"

@@ -109,7 +109,8 @@ class Diagram {
 
   void put_axes(const std::string& title) const {
     put_text(out_, left_ + kWidth / 2, top_ - 10, "middle", title);
-    for (double level = kBottom; level <= kTop; level += kTick) {
+    for (int tick = 0; kBottom + tick * kTick <= kTop; ++tick) {
+      const double level = kBottom + tick * kTick;
       put_line(out_, left_, y(level), left_ + kWidth, y(level), "#dddddd");
       put_text(out_, left_ - 8, y(level) + 4, "end", fmt::format("{} dB", level));
     }

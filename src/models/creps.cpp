@@ -45,7 +45,7 @@ CrepsConfig CrepsConfig::from_json(const nlohmann::json& args) {
 }
 
 nlohmann::json CrepsConfig::to_json() const {
-  nlohmann::json args = GeneratorConfig::to_json();
+  nlohmann::json args = common_args();
   args.update({{"biline_channels", biline_channels},
                {"rank", rank},
                {"bandwidth", bandwidth},

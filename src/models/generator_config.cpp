@@ -16,7 +16,7 @@ void GeneratorConfig::take(const nlohmann::json& args) {
   }
 }
 
-nlohmann::json GeneratorConfig::to_json() const {
+nlohmann::json GeneratorConfig::common_args() const {
   return {{"z_dim", z_dim},
           {"c_dim", c_dim},
           {"w_dim", w_dim},

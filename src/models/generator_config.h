@@ -20,7 +20,8 @@ struct GeneratorConfig {
 
   /// Takes those that `args` has; others keep their values.
   void take(const nlohmann::json& args);
-  nlohmann::json to_json() const;
+  /// What take() takes.
+  nlohmann::json common_args() const;
 };
 
 }  // namespace galette

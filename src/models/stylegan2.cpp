@@ -22,7 +22,7 @@ StyleGan2Config StyleGan2Config::from_json(const nlohmann::json& args) {
 }
 
 nlohmann::json StyleGan2Config::to_json() const {
-  nlohmann::json args = GeneratorConfig::to_json();
+  nlohmann::json args = common_args();
   args.update({{"architecture", architecture_name(architecture)},
                {"num_fp16_res", num_fp16_res},
                {"conv_clamp", number_or_null(conv_clamp)}});

@@ -27,7 +27,7 @@ StyleGan3Config StyleGan3Config::from_json(const nlohmann::json& args) {
 }
 
 nlohmann::json StyleGan3Config::to_json() const {
-  nlohmann::json args = GeneratorConfig::to_json();
+  nlohmann::json args = common_args();
   args.update({{"num_layers", bands.num_layers},
                {"num_critical", bands.num_critical},
                {"first_cutoff", bands.first_cutoff},
