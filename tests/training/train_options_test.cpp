@@ -168,7 +168,7 @@ TEST(TrainOptions, TheBestIsThatOfAMetricThatIsComputed) {
             "--keep-best=scale_consistency1k: is not among --metrics; add it there");
   EXPECT_THAT(check_error("--metrics=eqr1k --keep-best=eqr1k"),
               HasSubstr("--keep-best=eqr1k: cannot be computed: it needs a StyleGAN3 network"));
-  EXPECT_THAT(check_error("--keep-best=fid50k_full"), HasSubstr("a detector network"));
+  EXPECT_THAT(check_error("--keep-best=fid50k_full"), HasSubstr("the detector network inception"));
 }
 
 TEST(TrainOptions, GpusMustBeTheNumberOfRanks) {
