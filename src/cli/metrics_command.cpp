@@ -117,8 +117,8 @@ std::optional<io::Dataset> data_for(const Generator& g, const MetricsOptions& o,
   if (g.c_dim() == 0 && !real) return std::nullopt;
   const std::string path = o.data.empty() ? training.value("data", "") : o.data;
   if (path.empty()) {
-    throw InputError(fmt::format("{}: does not say what it was trained with, which {}: give --data",
-                                 o.network, real ? "these metrics need" : "its classes need"));
+    throw InputError(fmt::format("{}: {}does not say what it was trained with: give --data",
+                                 o.network, real ? "" : "is conditional, and "));
   }
   io::Dataset data = io::Dataset::open(path);
   if (g.c_dim() > 0 && data.label_dim() != g.c_dim()) {
