@@ -15,8 +15,6 @@
 namespace galette::io {
 namespace {
 
-constexpr int kQuality = 95;
-
 struct Compressor : jpeg_compress_struct {
   Compressor() : jpeg_compress_struct{} {}
   Compressor(const Compressor&) = delete;
@@ -26,7 +24,8 @@ struct Compressor : jpeg_compress_struct {
 
 class JpegWriter final : public PictureWriter {
  public:
-  JpegWriter(const std::string& path, const PictureLayout& layout) : file_(path), layout_(layout) {
+  JpegWriter(const std::string& path, const PictureLayout& layout, int quality)
+      : file_(path), layout_(layout), quality_(quality) {
     jpeg_.err = jpeg_std_error(&errors_);
     errors_.error_exit = jump_out;
     errors_.output_message = [](j_common_ptr) {};
@@ -71,7 +70,7 @@ class JpegWriter final : public PictureWriter {
     jpeg_.input_components = static_cast<int>(layout_.channels);
     jpeg_.in_color_space = layout_.channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
     jpeg_set_defaults(&jpeg_);
-    jpeg_set_quality(&jpeg_, kQuality, TRUE);
+    jpeg_set_quality(&jpeg_, quality_, TRUE);
     // Colours at full resolution: generated images are small, and their details matter.
     jpeg_.comp_info[0].h_samp_factor = jpeg_.comp_info[0].v_samp_factor = 1;
     jpeg_start_compress(&jpeg_, TRUE);
@@ -94,14 +93,15 @@ class JpegWriter final : public PictureWriter {
   Compressor jpeg_;
   std::jmp_buf on_error_{};
   char message_[JMSG_LENGTH_MAX] = "";
+  int quality_;
   std::vector<uint8_t> row_;
 };
 
 }  // namespace
 
 std::unique_ptr<PictureWriter> open_jpeg_picture(const std::string& path,
-                                                 const PictureLayout& layout) {
-  return std::make_unique<JpegWriter>(path, layout);
+                                                 const PictureLayout& layout, int quality) {
+  return std::make_unique<JpegWriter>(path, layout, quality);
 }
 
 }  // namespace galette::io

@@ -38,10 +38,10 @@ class PictureWriter {
 std::unique_ptr<PictureWriter> open_picture(const std::string& path, PictureFormat format,
                                             const PictureLayout& layout);
 
-/// The two implementations; callers use open_picture.
+/// The two implementations, which open_picture calls. JPEG has a `quality` of 1 to 100.
 std::unique_ptr<PictureWriter> open_png_picture(const std::string& path,
                                                 const PictureLayout& layout, int bits);
 std::unique_ptr<PictureWriter> open_jpeg_picture(const std::string& path,
-                                                 const PictureLayout& layout);
+                                                 const PictureLayout& layout, int quality = 95);
 
 }  // namespace galette::io

@@ -24,6 +24,7 @@
 #include "cli/job_command.h"
 #include "cli/metrics_command.h"
 #include "cli/project_command.h"
+#include "cli/report_command.h"
 #include "cli/spectra_command.h"
 #include "cli/train_command.h"
 #include "cli/version.h"
@@ -70,6 +71,7 @@ int run(int argc, char** argv, bool prints) {
   add_job_command(app, action);
   add_metrics_command(app, action);
   add_project_command(app, action);
+  add_report_command(app, action);
   add_spectra_command(app, action);
   add_train_command(app, action);
   add_video_command(app, action);

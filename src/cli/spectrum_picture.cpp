@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/base64.h"
 #include "cli/spectrum_plot.h"
 #include "io/file_util.h"
 #include "io/output_file.h"
@@ -51,19 +52,6 @@ io::Image heatmap(const at::Tensor& decibels) {
   for (auto pixel = image.pixels.begin(); pixel != image.pixels.end(); pixel += 3)
     std::ranges::copy(band_color(band_of(*value++)), pixel);
   return image;
-}
-
-std::string base64(std::span<const uint8_t> bytes) {
-  constexpr const char* kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    const size_t count = std::min<size_t>(3, bytes.size() - i);
-    uint32_t word = 0;
-    for (size_t k = 0; k < 3; ++k) word = word << 8 | (k < count ? bytes[i + k] : 0u);
-    for (size_t k = 0; k < 4; ++k) text += k <= count ? kDigits[word >> (18 - 6 * k) & 63] : '=';
-  }
-  return text;
 }
 
 std::string escaped(const std::string& text) {

@@ -82,6 +82,15 @@ TEST_F(Readme, CompareSpectra) {
   for (const char* name : {"made.png", "slices.svg"}) EXPECT_TRUE(fs::exists(name));
 }
 
+TEST_F(Readme, LookAtRuns) {
+  for (const std::string name : {"runs/cats", "runs/faces"}) {
+    fs::create_directories(name);
+    std::ofstream(name + "/log.txt") << "Training for 200 kimg...\n";
+  }
+  run_all("Look at runs", 2, "report", "");
+  for (const char* name : {"cats.html", "both.html"}) EXPECT_TRUE(fs::exists(name));
+}
+
 TEST_F(Readme, FindTheLatentsOfImages) {
   run_all("Find the latents of images", 2, "project", " --num-steps=3");
   for (const char* name : {"projected/proj.mp4", "again/proj00.png"}) EXPECT_TRUE(fs::exists(name));
