@@ -136,7 +136,7 @@ def check_hover(page):
     page.value(f"{chart}.scrollIntoView({{block: 'center'}})")
     box = page.value(f"(({{x, y, width, height}}) => [x, y, width, height])"
                      f"({chart}.querySelector('.plot').getBoundingClientRect())")  # fmt: skip
-    page.move(box[0] + box[2] - 15, box[1] + box[3] / 2)
+    page.move(box[0] + box[2] - 8, box[1] + box[3] / 2)
     tip = page.value(f"{chart}.querySelector('.tip').innerText")
     expected = page.value("numberText(last(values(runs[0], 'Loss/G/loss')))")
     check(expected in tip, f"hover shows {tip!r}, and not {expected}")
@@ -170,6 +170,7 @@ def main():
         )
         if pictures:
             page.screenshot(f"{pictures}/phone.png")
+        check_hover(page)
         page.open(report, 1280, 900, "dark")
         if pictures:
             page.screenshot(f"{pictures}/dark.png")

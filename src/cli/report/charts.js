@@ -66,7 +66,8 @@ function lineOf(run, source) {
   const points = kimg.map((at, i) => ({kimg: at, y: means[i], std: data.std ? data.std[i] : null}))
     .filter((point) => point.kimg !== null && point.y !== null);
   if (!points.length) return null;
-  const soft = smoothed(points.map((point) => point.y), settings.smooth);
+  const weight = source.metric ? 0 : settings.smooth;  // metrics are few and have little noise
+  const soft = smoothed(points.map((point) => point.y), weight);
   points.forEach((point, i) => {
     point.x = settings.axis === 'kimg' ? point.kimg : hoursAt(run, point.kimg);
     point.soft = soft[i];
@@ -156,7 +157,7 @@ class Chart {
     this.yRange = rangeOf(this.lines, this.spec, this.log);
     this.plot.replaceChildren(...this.axes(), ...this.marks(), ...this.lines.flatMap((line) => this.curve(line)));
     this.cursor = shape('g');
-    this.plot.append(this.cursor);
+    this.plot.append(...this.targetLabel(), this.cursor);
     this.showKeys();
     this.leave();
   }
@@ -208,9 +209,15 @@ class Chart {
     if (this.spec.target !== undefined) {
       const y = this.y(this.spec.target);
       shapes.push(shape('line', {class: 'target', x1: kMargin.left, x2: this.width - kMargin.right, y1: y, y2: y}));
-      shapes.push(shape('text', {x: this.width - kMargin.right, y: y - 4, 'text-anchor': 'end'}, `target ${this.spec.target}`));
     }
     return shapes;
+  }
+
+  targetLabel() {
+    const target = this.spec.target;
+    if (target === undefined) return [];
+    const place = {x: this.width - kMargin.right, y: this.y(target) - 5, 'text-anchor': 'end'};
+    return [shape('text', place, `target ${target}`)];
   }
 
   curve(line) {
@@ -264,7 +271,7 @@ class Chart {
     this.tip.replaceChildren(element('div', {className: 'quiet'},
       `${numberText(closest.kimg)} kimg${settings.axis === 'kimg' ? '' : `, ${numberText(closest.x)} h`}`));
     for (const {line, point} of found) {
-      if (this.log && point.y <= 0) continue;
+      if ((this.log && point.y <= 0) || this.ended(point.x)) continue;
       this.cursor.append(shape('circle', {cx: this.x(point.x), cy: this.y(point.soft), r: 4, style: `fill: ${line.color}`}));
       const std = point.std ? ` ± ${numberText(point.std)}` : '';
       const soft = settings.smooth > 0 ? ` (${numberText(point.soft)})` : '';
@@ -276,6 +283,11 @@ class Chart {
     this.tip.style.top = `${this.figure.clientHeight - kHeight}px`;
     this.tip.style.left = before ? '' : `${left + room + 26}px`;
     this.tip.style.right = before ? `${this.figure.clientWidth - left - 2}px` : '';
+  }
+
+  /** Whether the nearest point of a line is too far away to say something here. */
+  ended(x) {
+    return Math.abs(x - this.at) > 0.05 * (this.xRange[1] - this.xRange[0]);
   }
 
   leave() {
@@ -314,7 +326,11 @@ function showCharts() {
     draw();
   };
   byId('axis').onchange = (event) => { settings.axis = event.target.value; draw(); };
-  new ResizeObserver(draw).observe(byId('charts'));
+  let width = 0;  // values below a chart change the height only, and must not redraw it
+  new ResizeObserver(([entry]) => {
+    if (entry.contentRect.width !== width) draw();
+    width = entry.contentRect.width;
+  }).observe(byId('charts'));
   window.addEventListener('beforeprint', draw);
   draw();
 }
