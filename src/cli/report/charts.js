@@ -278,11 +278,12 @@ class Chart {
       this.tip.append(element('div', {}, key(line.label, line.color, line.dash), element('b', {}, numberText(point.y) + soft + std)));
     }
     this.tip.hidden = false;
+    this.tip.style.left = '0';  // where it takes the width that it needs
     const before = left > this.width / 2;
-    const room = this.plot.offsetLeft ?? 0;
     this.tip.style.top = `${this.figure.clientHeight - kHeight}px`;
-    this.tip.style.left = before ? '' : `${left + room + 26}px`;
-    this.tip.style.right = before ? `${this.figure.clientWidth - left - 2}px` : '';
+    const place = before ? left - this.tip.offsetWidth - 2 : left + 26;
+    const most = this.figure.clientWidth - this.tip.offsetWidth - 4;
+    this.tip.style.left = `${Math.max(4, Math.min(place, most))}px`;
   }
 
   /** Whether the nearest point of a line is too far away to say something here. */
