@@ -112,7 +112,7 @@ TEST_F(TrainInput, WhatHasNoEffectIsSaid) {
   const Outcome o = run_program(1, required() + "--batch=8 --p=0.5 --metrics=kid50k -n");
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(o.err, HasSubstr("--p has no effect without --aug=fixed"));
-  EXPECT_THAT(o.err, HasSubstr("--metrics: kid50k (needs the file of a detector"));
+  EXPECT_THAT(o.err, HasSubstr("--metrics: kid50k (needs the weights of the detector"));
 }
 
 TEST_F(TrainInput, ThreadsAreDividedBetweenTheRanks) {
