@@ -50,7 +50,7 @@ TEST(FeatureMath, PrecisionFallsAndRecallStaysWhenImagesAreAdded) {
 /// Stands for a trained network: means and squares of pixels.
 class PixelDetector : public Detector {
  public:
-  PixelDetector() : Detector("inception", "0123") {}
+  explicit PixelDetector(const std::string& kind) : Detector(kind, "0123") {}
   at::Tensor features(const at::Tensor& images) const override {
     const at::Tensor x = at::adaptive_avg_pool2d(images.to(at::kFloat) / 255, {2, 2}).flatten(1);
     return at::cat({x, x.square()}, 1);
@@ -87,11 +87,11 @@ class FeatureMetricsRanks : public ::testing::Test {
     }
   }
 
-  std::vector<std::pair<std::string, double>> values(const std::string& name,
+  std::vector<std::pair<std::string, double>> values(const Metric& metric,
                                                      Communicator& comm) const {
     MetricSetup setup{*generator_, comm, 3, &*data_};
-    setup.detectors = {&detector_};
-    return feature_metric(parse_metric(name), setup).values;
+    setup.detectors = {&inception_, &vgg_};
+    return feature_metric(metric, setup).values;
   }
 
   MpiCommunicator world_{MPI_COMM_WORLD}, self_{MPI_COMM_SELF};
@@ -99,12 +99,14 @@ class FeatureMetricsRanks : public ::testing::Test {
   std::unique_ptr<Generator> generator_ =
       testing::tiny_generator(testing::kCreps, testing::tiny_args());
   std::optional<io::Dataset> data_;
-  PixelDetector detector_;
+  PixelDetector inception_{"inception"}, vgg_{"vgg16"};
 };
 
 TEST_F(FeatureMetricsRanks, DoNotDependOnTheNumberOfRanks) {
-  for (const char* name : {"fid29_full", "kid29_full", "is29"}) {
-    const auto together = values(name, world_), alone = values(name, self_);
+  for (const char* name : {"fid50k_full", "kid50k_full", "is50k", "pr50k3_full"}) {
+    Metric metric = parse_metric(name);
+    metric.samples = 29;
+    const auto together = values(metric, world_), alone = values(metric, self_);
     ASSERT_EQ(together.size(), alone.size());
     for (size_t i = 0; i < alone.size(); ++i) {
       EXPECT_EQ(together[i].first, alone[i].first);
@@ -116,7 +118,7 @@ TEST_F(FeatureMetricsRanks, DoNotDependOnTheNumberOfRanks) {
 }
 
 TEST_F(FeatureMetricsRanks, TooFewImagesAreRefused) {
-  EXPECT_THAT(testing::error_of([&] { values("is9", world_); }),
+  EXPECT_THAT(testing::error_of([&] { values(parse_metric("is9"), world_); }),
               ::testing::HasSubstr("is9: 9 images are too few: at least 10 are needed"));
 }
 
