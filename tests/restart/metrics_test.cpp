@@ -47,7 +47,8 @@ TEST(MetricsOfARun, LinesAndBestCheckpointOutliveAStop) {
     EXPECT_TRUE(run.send(SIGUSR1, {1}));
   });
   ASSERT_EQ(first.code, kExitSavedGoOn) << first.err;
-  EXPECT_THAT(first.err, HasSubstr("--metrics: fid50k_full (needs the weights of the detector network"));
+  EXPECT_THAT(first.err,
+              HasSubstr("--metrics: fid50k_full (needs the weights of the detector network"));
   EXPECT_THAT(first.out, HasSubstr(fmt::format("stays as best-{}.h5", kName)));
   ASSERT_EQ(lines_of(run).size(), 1u);
   const double value = value_of(lines_of(run)[0]);

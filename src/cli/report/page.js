@@ -102,7 +102,7 @@ function showSheets() {
 }
 
 function sheetView(run) {
-  const image = element('img', {decoding: 'async'});
+  const image = element('img', {});
   const when = element('span', {className: 'quiet'});
   const caption = element('figcaption', {}, element('span', {}, several ? run.name : ''), when);
   if (several) caption.prepend(swatch(runs.indexOf(run)));
