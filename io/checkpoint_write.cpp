@@ -114,7 +114,7 @@ void write_arrays(const std::string& path, const CheckpointContent& content, MPI
   }
   fault_point("write", comm);
   // The storage gets to work while names are added; all ranks wait for it afterwards.
-  start_syncing(path);
+  together(comm, [&] { start_syncing(path); });
   fault_point("flush", comm);
   together(comm, [&] { file->close(); });
   fault_point("close", comm);
