@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "base/exit_code.h"
 #include "base/log.h"
 #include "base/option_table.h"
 #include "cli/bench_timing.h"
@@ -22,8 +21,6 @@
 #include "io/descriptor.h"
 #include "io/together.h"
 #include "parallel/mpi_communicator.h"
-#include "parallel/mpi_session.h"
-#include "parallel/threads.h"
 #include "parallel/watchdog.h"
 #include "training/checkpoint_saver.h"
 #include "training/stats.h"
@@ -293,16 +290,9 @@ void print_table(const nlohmann::ordered_json& r) {
 }
 
 int bench_checkpoint(const BenchOptions& options) {
-  MpiCommunicator comm(MPI_COMM_WORLD);
-  require_complete_world(comm.size());
-  divide_threads(comm.handle());
-  const nlohmann::ordered_json result = CheckpointBench(options, comm).measure();
-  if (options.json) {
-    log::info("{}", result.dump());
-  } else {
-    print_table(result);
-  }
-  return kExitDone;
+  return run_bench(
+      options.json, [&](MpiCommunicator& comm) { return CheckpointBench(options, comm).measure(); },
+      [](const nlohmann::ordered_json& result, const std::string&) { print_table(result); });
 }
 
 }  // namespace

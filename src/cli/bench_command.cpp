@@ -13,7 +13,6 @@
 
 #include <ATen/Parallel.h>
 
-#include "base/exit_code.h"
 #include "base/log.h"
 #include "base/memory_use.h"
 #include "cli/bench_checkpoint.h"
@@ -23,8 +22,6 @@
 #include "cli/op_profile.h"
 #include "io/check.h"
 #include "parallel/mpi_communicator.h"
-#include "parallel/mpi_session.h"
-#include "parallel/threads.h"
 #include "training/ema.h"
 #include "training/phases.h"
 #include "training/train_networks.h"
@@ -205,21 +202,16 @@ void print_table(const nlohmann::ordered_json& r, const std::string& threads) {
   print_profiles(r["phases"]);
 }
 
-int bench_step(BenchCommand& command) {
-  BenchOptions& o = command.options;
-  MpiCommunicator comm(MPI_COMM_WORLD);
-  require_complete_world(comm.size());
+nlohmann::ordered_json measure(BenchOptions& o, MpiCommunicator& comm) {
   resolve(o, comm.size());
-  const std::string threads = divide_threads(comm.handle());
   const std::vector<Timing> timings = time_phases(o, comm);
   const double peak_gb = comm.max(static_cast<double>(peak_resident_bytes())) / kBytesPerGb;
-  const nlohmann::ordered_json r = report(o, timings, peak_gb);
-  if (o.json) {
-    log::info("{}", r.dump());
-  } else {
-    print_table(r, threads);
-  }
-  return kExitDone;
+  return report(o, timings, peak_gb);
+}
+
+int bench_step(BenchOptions& o) {
+  return run_bench(
+      o.json, [&](MpiCommunicator& comm) { return measure(o, comm); }, print_table);
 }
 
 }  // namespace
@@ -231,7 +223,8 @@ void add_bench_command(CLI::App& app, Action& action) {
       bench->add_subcommand("step", "Times the phases of a training iteration on random images");
   auto command = std::make_shared<BenchCommand>();
   command->table.add_to(*step);
-  step->callback([command, &action] { action = [command] { return bench_step(*command); }; });
+  step->callback(
+      [command, &action] { action = [command] { return bench_step(command->options); }; });
   add_bench_checkpoint(*bench, action);
   add_bench_kernels(*bench, action);
   add_bench_reduce(*bench, action);

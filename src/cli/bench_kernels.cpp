@@ -10,15 +10,12 @@
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include "base/exit_code.h"
 #include "base/log.h"
 #include "base/option_table.h"
 #include "cli/bench_kernel_cases.h"
 #include "cli/bench_timing.h"
 #include "kernels/multi_tensor.h"
 #include "parallel/mpi_communicator.h"
-#include "parallel/mpi_session.h"
-#include "parallel/threads.h"
 
 namespace galette {
 namespace {
@@ -166,16 +163,8 @@ void print_table(const nlohmann::ordered_json& r, const std::string& threads) {
 }
 
 int bench_kernels(const KernelBench& bench) {
-  MpiCommunicator comm(MPI_COMM_WORLD);
-  require_complete_world(comm.size());
-  const std::string threads = divide_threads(comm.handle());
-  const nlohmann::ordered_json r = measure(bench, comm);
-  if (bench.json) {
-    log::info("{}", r.dump());
-  } else {
-    print_table(r, threads);
-  }
-  return kExitDone;
+  return run_bench(
+      bench.json, [&](MpiCommunicator& comm) { return measure(bench, comm); }, print_table);
 }
 
 }  // namespace

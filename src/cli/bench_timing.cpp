@@ -4,6 +4,11 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/exit_code.h"
+#include "base/log.h"
+#include "parallel/mpi_session.h"
+#include "parallel/threads.h"
+
 namespace galette {
 
 double median(std::vector<double> values) {
@@ -24,6 +29,22 @@ double median_seconds(const std::function<void()>& run, int64_t repeat, Communic
     if (i >= 0) seconds.push_back(slowest);
   }
   return median(std::move(seconds));
+}
+
+int run_bench(bool json,
+              const std::function<nlohmann::ordered_json(MpiCommunicator& comm)>& measure,
+              const std::function<void(const nlohmann::ordered_json& result,
+                                       const std::string& threads)>& print_table) {
+  MpiCommunicator comm(MPI_COMM_WORLD);
+  require_complete_world(comm.size());
+  const std::string threads = divide_threads(comm.handle());
+  const nlohmann::ordered_json result = measure(comm);
+  if (json) {
+    log::info("{}", result.dump());
+  } else {
+    print_table(result, threads);
+  }
+  return kExitDone;
 }
 
 }  // namespace galette

@@ -3,9 +3,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
-#include "parallel/communicator.h"
+#include <nlohmann/json.hpp>
+
+#include "parallel/mpi_communicator.h"
 
 namespace galette {
 
@@ -17,5 +20,13 @@ double median(std::vector<double> values);
 double median_seconds(
     const std::function<void()>& run, int64_t repeat, Communicator& comm,
     const std::function<void()>& prepare = [] {});
+
+/// What is alike in benchmarks: measures on all ranks of the world, with the threads divided among
+/// them, and prints the result as one JSON object or as a table, which is told how the threads were
+/// divided. Returns the exit code. Collective.
+int run_bench(bool json,
+              const std::function<nlohmann::ordered_json(MpiCommunicator& comm)>& measure,
+              const std::function<void(const nlohmann::ordered_json& result,
+                                       const std::string& threads)>& print_table);
 
 }  // namespace galette

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/exit_code.h"
+#include "base/host_name.h"
 #include "base/log.h"
 #include "base/option_table.h"
 #include "cli/bench_timing.h"
@@ -88,11 +89,6 @@ struct Finding {
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-std::string host_name() {
-  char name[256] = "";
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "?";
 }
 
 /// The texts of all ranks, in their order. Collective.

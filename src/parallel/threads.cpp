@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "base/host_name.h"
 #include "io/check.h"
 
 namespace galette {
@@ -47,12 +48,6 @@ int requested_threads() {
   int value = 0;
   if (text != nullptr) std::from_chars(text, text + std::strlen(text), value);
   return std::max(value, 0);
-}
-
-std::string host_name() {
-  char name[256] = "";
-  if (gethostname(name, sizeof(name) - 1) != 0) return "?";
-  return name;
 }
 
 std::string describe(const std::vector<std::vector<int>>& cores, int threads, bool requested) {

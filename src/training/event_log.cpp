@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "base/host_name.h"
 #include "io/file_util.h"
 #include "io/image_codec.h"
 #include "io/resize.h"
@@ -30,9 +31,7 @@ double now() {
 
 std::string file_name(double seconds) {
   static int count = 0;  // of this process: a second is a long time in tests
-  char host[256] = "";
-  if (::gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
-  return fmt::format("{}{:.0f}.{}.{}.{}", kFilePrefix, std::floor(seconds), host, ::getpid(),
+  return fmt::format("{}{:.0f}.{}.{}.{}", kFilePrefix, std::floor(seconds), host_name(), ::getpid(),
                      count++);
 }
 
@@ -106,8 +105,10 @@ void EventLog::add(const nlohmann::ordered_json& row, const std::string& sheet) 
       event.scalars.emplace_back(name, value.at("mean").get<double>());
     }
   }
-  add_metrics(folder_, row.at("Progress/tick").at("mean").get<double>(), event);
-  if (fs::exists(sheet)) event.pictures.push_back(small_picture(sheet, folder_));
+  if (!sheet.empty()) {  // a snapshot, and only those have metrics
+    add_metrics(folder_, row.at("Progress/tick").at("mean").get<double>(), event);
+    if (fs::exists(sheet)) event.pictures.push_back(small_picture(sheet, folder_));
+  }
   file_->append(event);
 }
 

