@@ -2,6 +2,9 @@
 #include "parallel/mpi_communicator.h"
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
+#include <vector>
 
 #include "io/check.h"
 #include "parallel/heartbeat.h"
@@ -68,6 +71,59 @@ char* element(const at::Tensor& t, int64_t index) {
   return static_cast<char*>(t.data_ptr()) + index * t.element_size();
 }
 
+/// One operation on a tensor, in one or several messages.
+class PendingMpi final : public PendingCollective {
+ public:
+  PendingMpi(const char* name, at::Tensor values) : name_(name), values_(std::move(values)) {}
+  ~PendingMpi() override {
+    // MPI cannot call a collective operation back, and may still write: the memory stays.
+    if (!is_done_) static_cast<void>(new at::Tensor(values_));
+  }
+
+  /// Where to put the request of a further message.
+  MPI_Request* add() {
+    requests_.push_back(MPI_REQUEST_NULL);
+    return &requests_.back();
+  }
+  /// The result begins `elements` into the tensor, where MPI leaves it at its beginning.
+  void move_result(int64_t elements, int64_t count) {
+    first_ = elements;
+    count_ = count;
+  }
+
+  bool test() override {
+    if (is_done_) return true;
+    int flag = 0;
+    MPI_CHECK(MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &flag,
+                          MPI_STATUSES_IGNORE));
+    if (flag != 0) end();
+    return is_done_;
+  }
+
+  void wait() override {
+    if (is_done_) return;
+    const WatchedSection section(name_);
+    MPI_CHECK(
+        MPI_Waitall(static_cast<int>(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE));
+    end();
+  }
+
+ private:
+  void end() {
+    if (first_ > 0) {
+      std::memcpy(element(values_, first_), element(values_, 0),
+                  static_cast<size_t>(count_ * values_.element_size()));
+    }
+    is_done_ = true;
+  }
+
+  const char* name_;
+  at::Tensor values_;
+  std::vector<MPI_Request> requests_;
+  int64_t first_ = 0, count_ = 0;
+  bool is_done_ = false;
+};
+
 }  // namespace
 
 MpiCommunicator::MpiCommunicator(MPI_Comm comm, int64_t max_count) : max_count_(max_count) {
@@ -118,8 +174,9 @@ void MpiCommunicator::all_gather(const at::Tensor& input, at::Tensor output) {
   const int64_t n = input.numel();
   if (n == 0) return;
   if (output.numel() <= max_count_) {
-    MPI_CHECK(MPI_Allgather(input.data_ptr(), static_cast<int>(n), type, output.data_ptr(),
-                            static_cast<int>(n), type, comm_));
+    const bool in_place = input.data_ptr() == element(output, rank_ * n);
+    MPI_CHECK(MPI_Allgather(in_place ? MPI_IN_PLACE : input.data_ptr(), static_cast<int>(n), type,
+                            output.data_ptr(), static_cast<int>(n), type, comm_));
     return;
   }
   output.view(-1).narrow(0, rank_ * n, n).copy_(input.view(-1));
@@ -143,6 +200,42 @@ void MpiCommunicator::broadcast_bytes(void* data, int64_t bytes, int root) {
 void MpiCommunicator::barrier() {
   const WatchedSection section("barrier");
   MPI_CHECK(MPI_Barrier(comm_));
+}
+
+std::unique_ptr<PendingCollective> MpiCommunicator::start_all_reduce(at::Tensor values,
+                                                                     ReduceOp op) {
+  check_tensor(values, "start_all_reduce");
+  auto pending = std::make_unique<PendingMpi>("all-reduce", values);
+  const MPI_Datatype type = mpi_type(values.scalar_type());
+  in_pieces(values.numel(), max_count_, [&](int64_t first, int count) {
+    MPI_CHECK(MPI_Iallreduce(MPI_IN_PLACE, element(values, first), count, type, mpi_op(op), comm_,
+                             pending->add()));
+  });
+  return pending;
+}
+
+std::unique_ptr<PendingCollective> MpiCommunicator::start_reduce_scatter(at::Tensor values) {
+  check_tensor(values, "start_reduce_scatter");
+  TORCH_CHECK(values.numel() % size_ == 0, "start_reduce_scatter: ", values.numel(),
+              " elements cannot be divided among ", size_, " ranks");
+  auto pending = std::make_unique<PendingMpi>("reduce-scatter", values);
+  const MPI_Datatype type = mpi_type(values.scalar_type());
+  const int64_t n = values.numel() / size_;
+  if (n > 0 && values.numel() <= max_count_) {
+    pending->move_result(rank_ * n, n);
+    MPI_CHECK(MPI_Ireduce_scatter_block(MPI_IN_PLACE, values.data_ptr(), static_cast<int>(n), type,
+                                        MPI_SUM, comm_, pending->add()));
+    return pending;
+  }
+  // As in reduce_scatter().
+  for (int root = 0; root < size_; ++root) {
+    in_pieces(n, max_count_, [&](int64_t first, int count) {
+      void* part = element(values, root * n + first);
+      MPI_CHECK(MPI_Ireduce(root == rank_ ? MPI_IN_PLACE : part, root == rank_ ? part : nullptr,
+                            count, type, MPI_SUM, root, comm_, pending->add()));
+    });
+  }
+  return pending;
 }
 
 std::string MpiCommunicator::broadcast(const std::string& text, int root) {

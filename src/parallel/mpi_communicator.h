@@ -3,6 +3,9 @@
 // all ranks bit for bit, and repeat bit for bit on the same number of ranks.
 #pragma once
 
+#include <memory>
+#include <string>
+
 #include <mpi.h>
 
 #include "parallel/communicator.h"
@@ -30,6 +33,8 @@ class MpiCommunicator final : public Communicator {
   using Communicator::broadcast;
   void broadcast(at::Tensor values, int root) override;
   void barrier() override;
+  std::unique_ptr<PendingCollective> start_all_reduce(at::Tensor values, ReduceOp op) override;
+  std::unique_ptr<PendingCollective> start_reduce_scatter(at::Tensor values) override;
   std::string broadcast(const std::string& text, int root) override;
 
  private:

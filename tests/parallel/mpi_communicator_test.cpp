@@ -56,6 +56,41 @@ TEST_P(CommunicatorRanks, ReduceScatterGivesEachRankItsPartOfTheSum) {
   EXPECT_TRUE(at::equal(part, sum.narrow(0, comm_.rank() * kElements, kElements)));
 }
 
+TEST_P(CommunicatorRanks, StartedAllReducesGoOnTogether) {
+  const at::Tensor added = of_rank(comm_.rank(), kElements, type_), highest = added.clone();
+  const auto sum = comm_.start_all_reduce(added, ReduceOp::sum);
+  const auto max = comm_.start_all_reduce(highest, ReduceOp::max);
+  max->wait();
+  EXPECT_TRUE(max->test());
+  while (!sum->test()) {
+  }
+  sum->wait();  // once more does no harm
+  EXPECT_TRUE(at::equal(added, reduced(comm_.size(), kElements, ReduceOp::sum, type_)));
+  EXPECT_TRUE(at::equal(highest, reduced(comm_.size(), kElements, ReduceOp::max, type_)));
+}
+
+TEST_P(CommunicatorRanks, StartedReduceScattersSumTheOwnPartInPlace) {
+  const int64_t total = kElements * comm_.size();
+  const at::Tensor values = of_rank(comm_.rank(), total, type_), others = values + 1;
+  const auto pending = comm_.start_reduce_scatter(values);
+  const auto further = comm_.start_reduce_scatter(others);
+  pending->wait();
+  further->wait();
+  const at::Tensor sum = reduced(comm_.size(), total, ReduceOp::sum, type_)
+                             .narrow(0, comm_.rank() * kElements, kElements);
+  EXPECT_TRUE(at::equal(values.narrow(0, comm_.rank() * kElements, kElements), sum));
+  EXPECT_TRUE(at::equal(others.narrow(0, comm_.rank() * kElements, kElements), sum + comm_.size()));
+}
+
+TEST_P(CommunicatorRanks, AllGatherOfThePartThatIsInPlace) {
+  at::Tensor all = at::full({comm_.size(), kElements}, 99, type_);
+  all[comm_.rank()].copy_(of_rank(comm_.rank(), kElements, type_));
+  comm_.all_gather(all[comm_.rank()], all);
+  for (int r = 0; r < comm_.size(); ++r) {
+    EXPECT_TRUE(at::equal(all[r], of_rank(r, kElements, type_))) << "part of rank " << r;
+  }
+}
+
 TEST_P(CommunicatorRanks, AllGatherKeepsRankOrder) {
   at::Tensor all = at::full({comm_.size(), kElements}, 99, type_);
   comm_.all_gather(of_rank(comm_.rank(), kElements, type_), all);
@@ -123,6 +158,8 @@ TEST(CommunicatorScalarsRanks, EmptyTensorsAreFine) {
   comm.reduce_scatter(none, at::empty({0}));
   comm.all_gather(none, at::empty({0}));
   comm.broadcast(none, 0);
+  comm.start_all_reduce(none, ReduceOp::sum)->wait();
+  comm.start_reduce_scatter(none)->wait();
 }
 
 TEST(CommunicatorErrors, RefusesWhatItCannotMove) {
@@ -132,6 +169,8 @@ TEST(CommunicatorErrors, RefusesWhatItCannotMove) {
   EXPECT_THROW(comm.all_gather(at::ones({3}), at::ones({4})), c10::Error);
   EXPECT_THROW(comm.reduce_scatter(at::ones({3}), at::ones({3}, at::kDouble)), c10::Error);
   EXPECT_THROW(comm.broadcast(at::Tensor(), 0), c10::Error);
+  EXPECT_THROW(comm.start_all_reduce(at::ones({3}, at::kHalf), ReduceOp::sum), c10::Error);
+  EXPECT_THROW(comm.start_reduce_scatter(at::ones({3, 4}).t()), c10::Error);
 }
 
 }  // namespace
