@@ -10,16 +10,6 @@
 namespace galette {
 namespace {
 
-/// Tells the arena that a backward pass has added to a parameter's gradient.
-class MarkReached : public torch::autograd::PostAccumulateGradHook {
- public:
-  explicit MarkReached(uint8_t* mark) : mark_(mark) {}
-  void operator()(const torch::autograd::Variable&) override { *mark_ = 1; }
-
- private:
-  uint8_t* mark_;
-};
-
 /// Lays the entries out one after the other and makes their handles views of one allocation.
 at::Tensor allocate_flat(std::vector<ArenaEntry>& entries, const at::TensorOptions& options) {
   int64_t size = 0;
@@ -51,6 +41,20 @@ void initialize_entry(ArenaEntry& entry, const SampleRng& rng, uint16_t network)
 }
 
 }  // namespace
+
+/// Tells the arena that a backward pass has added to a parameter's gradient.
+class ParameterArena::MarkReached : public torch::autograd::PostAccumulateGradHook {
+ public:
+  MarkReached(ParameterArena& arena, size_t parameter) : arena_(arena), parameter_(parameter) {}
+  void operator()(const torch::autograd::Variable&) override {
+    arena_.reached_.mutable_data_ptr<uint8_t>()[parameter_] = 1;
+    if (arena_.listener_) arena_.listener_(parameter_);
+  }
+
+ private:
+  ParameterArena& arena_;
+  size_t parameter_;
+};
 
 at::Tensor ParameterArena::declare(std::vector<ArenaEntry>& entries, const std::string& name,
                                    std::vector<int64_t> shape, Init init) {
@@ -104,16 +108,26 @@ at::Tensor ParameterArena::find(const std::string& name) const {
 void ParameterArena::enable_gradients() {
   flat_gradients_ = at::zeros_like(flat_parameters_);
   reached_ = at::zeros({static_cast<int64_t>(parameters_.size())}, at::kByte);
-  uint8_t* marks = reached_.data_ptr<uint8_t>();
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    const ArenaEntry& entry = parameters_[i];
-    at::Tensor parameter = entry.tensor;
+    const at::Tensor parameter = parameters_[i].tensor;
     parameter.requires_grad_(true);
-    parameter.mutable_grad() =
-        flat_gradients_.narrow(0, entry.offset, entry.size).view(entry.shape);
+    set_gradient_apart(i, false);
     torch::autograd::impl::set_post_acc_grad_hooks(parameter,
-                                                   std::make_unique<MarkReached>(marks + i));
+                                                   std::make_unique<MarkReached>(*this, i));
   }
+}
+
+void ParameterArena::set_gradient_apart(size_t parameter, bool apart) {
+  const ArenaEntry& entry = parameters_[parameter];
+  entry.tensor.mutable_grad() =
+      apart ? at::Tensor() : flat_gradients_.narrow(0, entry.offset, entry.size).view(entry.shape);
+}
+
+at::Tensor ParameterArena::gradient_apart(size_t parameter) const {
+  const ArenaEntry& entry = parameters_[parameter];
+  const at::Tensor gradient = entry.tensor.grad();
+  const bool is_apart = gradient.defined() && !gradient.is_alias_of(flat_gradients_);
+  return is_apart ? gradient.detach() : at::Tensor();
 }
 
 void ParameterArena::set_requires_grad(bool value) {

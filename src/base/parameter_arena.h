@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -80,13 +81,25 @@ class ParameterArena {
   /// A parameter that no loss reached is left alone by the optimiser; absent is not zero.
   at::Tensor reached() const { return reached_; }
 
+  /// Called with a parameter's number after each time that a backward pass has added to its
+  /// gradient, by the thread that runs the pass; nullptr: nothing is.
+  using GradientListener = std::function<void(size_t parameter)>;
+  void set_gradient_listener(GradientListener listener) { listener_ = std::move(listener); }
+  /// Whether the next backward passes leave the gradient of a parameter in memory of its own rather
+  /// than add it to the flat gradient, which then may be in use elsewhere.
+  void set_gradient_apart(size_t parameter, bool apart);
+  /// What they left there; undefined when that is nothing.
+  at::Tensor gradient_apart(size_t parameter) const;
+
  private:
+  class MarkReached;
   at::Tensor declare(std::vector<ArenaEntry>& entries, const std::string& name,
                      std::vector<int64_t> shape, Init init);
 
   at::TensorOptions options_;
   std::vector<ArenaEntry> parameters_;
   std::vector<ArenaEntry> buffers_;
+  GradientListener listener_;
   at::Tensor flat_parameters_, flat_buffers_, flat_gradients_, reached_;
 };
 
