@@ -8,6 +8,8 @@
 //         format_version
 //         /<slice name>    virtual datasets that show the named slices of the arrays (h5py, h5dump)
 //         /commit          SHA-256 over state, sizes and hashes; written last
+// Data are hashed and written by the mebibyte, and the storage gets to work at once; names are
+// written by the form of the file, see checkpoint_form.h.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +42,8 @@ struct CheckpointContent {
 /// system on which several writers of one file are slow or not safe.
 enum class CheckpointWriter { collective, rank0 };
 
+class CheckpointForm;  // io/checkpoint_form.h
+
 /// The elements of an array that this rank hashes and writes, possibly none: write_checkpoint()
 /// reads no others of `values`, so a copy needs only these.
 at::Tensor written_share(const at::Tensor& values, CheckpointWriter writer, MPI_Comm comm);
@@ -47,14 +51,16 @@ at::Tensor written_share(const at::Tensor& values, CheckpointWriter writer, MPI_
 /// Writes all content to `path`, by way of `path`.tmp and an atomic rename, and synced to the
 /// storage; then names the file in `latest` beside it, a hint for people. On failure on any rank
 /// the temporary is removed, an older file of that name is untouched, and all ranks throw the same
-/// message: not enough space, or what could not be written. Collective.
+/// message: not enough space, or what could not be written. A `form` that is kept from one save to
+/// the next makes all but the first faster. Collective.
 ///
 /// For tests of the protocol, GALETTE_FAULT=checkpoint:POINT[:RANK[:VISIT]] kills rank RANK (0)
 /// when it comes to POINT for the VISITth time (1): create, write, flush, close, fsync, rename or
 /// pointer. Rank 0 alone passes create, fsync, rename and pointer. With hang: in place of
 /// checkpoint: the rank waits there for ever.
 void write_checkpoint(const std::string& path, const CheckpointContent& content, MPI_Comm comm,
-                      CheckpointWriter writer = CheckpointWriter::collective);
+                      CheckpointWriter writer = CheckpointWriter::collective,
+                      CheckpointForm* form = nullptr);
 
 /// Fills the arrays of `into`, which must be those of the file in name, type and size, and the
 /// state. Every byte is verified, by all ranks together. Throws, on all ranks, DamagedFile when the

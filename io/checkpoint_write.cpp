@@ -2,6 +2,7 @@
 // Writing a checkpoint. HDF5 reports a full disk from H5Dwrite but not from flush or close, and not
 // on every rank: each step's outcome is agreed on before the next, so that nothing unsound is
 // renamed and no rank waits for one that failed.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -14,10 +15,12 @@
 
 #include "io/check.h"
 #include "io/checkpoint.h"
+#include "io/checkpoint_form.h"
 #include "io/checkpoint_manifest.h"
 #include "io/durable.h"
 #include "io/file_util.h"
 #include "io/hdf5.h"
+#include "io/positional_file.h"
 #include "io/together.h"
 
 namespace galette::io {
@@ -43,13 +46,6 @@ void check_arrays(const CheckpointContent& content) {
         "checkpoint array ", array.name, " must be flat, contiguous and on the CPU");
 }
 
-uint64_t needed_bytes(const CheckpointContent& content) {
-  constexpr uint64_t kMargin = uint64_t{1} << 21;  // alignment and names
-  uint64_t bytes = content.state.dump().size();
-  for (const auto& array : content.arrays) bytes += array.values.nbytes() + kMargin;
-  return bytes + kMargin;
-}
-
 /// A write that cannot fit is better refused than interrupted.
 void require_space(const std::string& path, uint64_t needed) {
   const uint64_t free = free_bytes(parent_folder(path));
@@ -57,7 +53,6 @@ void require_space(const std::string& path, uint64_t needed) {
     throw std::runtime_error(
         fmt::format("{}: not enough space: {} MiB needed, {} MiB free; make room in the folder",
                     path, needed >> 20, free >> 20));
-  reserve_space(path, needed);
 }
 
 BlockRange written_blocks(const at::Tensor& values, CheckpointWriter writer, MPI_Comm comm) {
@@ -67,84 +62,104 @@ BlockRange written_blocks(const at::Tensor& values, CheckpointWriter writer, MPI
   return comm_rank(comm) == 0 ? BlockRange{0, blocks} : BlockRange{blocks, blocks};
 }
 
-/// Each rank hashes the blocks that it will write.
-Manifest describe(const CheckpointContent& content, CheckpointWriter writer, MPI_Comm comm) {
+/// All but the hashes.
+Manifest describe(const CheckpointContent& content) {
   Manifest manifest{kCheckpointFormat, content.state.dump(), {}};
   for (const auto& array : content.arrays) {
     ArrayRecord record{array.values.scalar_type(), array.values.numel(), {}};
-    const int64_t blocks = block_count(array.values);
-    record.hashes.assign(static_cast<size_t>(blocks), 0);
-    const BlockRange mine = written_blocks(array.values, writer, comm);
-    for (int64_t block = mine.begin; block < mine.end; ++block)
-      record.hashes[static_cast<size_t>(block)] = hash_block(array.values, block);
-    MPI_CHECK(MPI_Allreduce(MPI_IN_PLACE, record.hashes.data(), static_cast<int>(blocks),
-                            MPI_UINT32_T, MPI_SUM, comm));
+    record.hashes.assign(static_cast<size_t>(block_count(array.values)), 0);
     manifest.arrays.emplace(array.name, std::move(record));
   }
   return manifest;
 }
 
-/// The file as it will be but for the data of the arrays, their slices' names and the commit mark.
-/// By one rank: objects are slow to make collectively.
-void lay_out(const std::string& path, const Manifest& manifest) {
-  auto file = H5File::create(path);
-  file.set_attribute("/", "format_version", kCheckpointVersion);
-  file.write_text("format", manifest.format);
-  file.write_text("state", manifest.state);
-  file.create_group("arrays");
-  for (const auto& [name, array] : manifest.arrays) {
-    file.create_dataset("arrays/" + name, array.type, {array.size});
-    file.write("hashes/" + name,
-               at::from_blob(const_cast<uint32_t*>(array.hashes.data()),
-                             {static_cast<int64_t>(array.hashes.size())}, at::kUInt32));
-  }
-  file.close();
-  reserve_space(path, std::filesystem::file_size(path));
+/// Puts the shares of all ranks' hashes together.
+void gather_hashes(Manifest& manifest, MPI_Comm comm) {
+  for (auto& [name, array] : manifest.arrays)
+    MPI_CHECK(MPI_Allreduce(MPI_IN_PLACE, array.hashes.data(),
+                            static_cast<int>(array.hashes.size()), MPI_UINT32_T, MPI_SUM, comm));
 }
 
-void write_arrays(const std::string& path, const CheckpointContent& content, MPI_Comm comm) {
-  std::optional<H5File> file;
-  together(comm, [&] { file = H5File::open_parallel(path, comm); });
-  for (const auto& array : content.arrays) {
-    const BlockRange mine = written_blocks(array.values, CheckpointWriter::collective, comm);
-    const int64_t first = elements_of(array.values, {0, mine.begin}).numel();
-    together(comm, [&] {
-      file->write_rows("arrays/" + array.name, first, elements_of(array.values, mine));
-    });
+std::vector<H5Rows> open_arrays(H5File& file, const CheckpointContent& content) {
+  std::vector<H5Rows> arrays;
+  for (const auto& array : content.arrays) arrays.push_back(file.rows("arrays/" + array.name));
+  return arrays;
+}
+
+/// Hashes and writes the blocks of an array that are this rank's. What is written goes on to the
+/// storage while the next piece is hashed; all ranks wait for it in the end.
+void write_blocks(H5Rows& rows, PositionalFile& storage, const at::Tensor& values, BlockRange mine,
+                  std::vector<uint32_t>& hashes) {
+  constexpr int64_t kPiece = 4;  // blocks; they stay in the processor's cache
+  for (int64_t begin = mine.begin; begin < mine.end; begin += kPiece) {
+    const BlockRange piece{begin, std::min(begin + kPiece, mine.end)};
+    for (int64_t block = piece.begin; block < piece.end; ++block)
+      hashes[static_cast<size_t>(block)] = hash_block(values, block);
+    const at::Tensor elements = elements_of(values, piece);
+    rows.write(elements_of(values, {0, begin}).numel(), elements);
+    storage.start_syncing(rows.raw_offset() + begin * kBlockBytes,
+                          static_cast<int64_t>(elements.nbytes()));
   }
+}
+
+void write_shares(std::vector<H5Rows>& arrays, PositionalFile& storage,
+                  const CheckpointContent& content, CheckpointWriter writer, MPI_Comm comm,
+                  Manifest& manifest) {
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    const auto& [name, values, slices] = content.arrays[i];
+    write_blocks(arrays[i], storage, values, written_blocks(values, writer, comm),
+                 manifest.arrays.at(name).hashes);
+  }
+}
+
+/// By all ranks, through MPI-IO. Fills in this rank's hashes.
+void write_arrays(const std::string& path, const CheckpointContent& content, MPI_Comm comm,
+                  Manifest& manifest) {
+  std::optional<PositionalFile> storage;
+  std::optional<H5File> file;
+  std::vector<H5Rows> arrays;
+  together(comm, [&] { storage.emplace(path, PositionalFile::Access::write); });
+  together(comm, [&] { file = H5File::open_parallel(path, comm); });
+  together(comm, [&] { arrays = open_arrays(*file, content); });
+  together(comm, [&] {
+    write_shares(arrays, *storage, content, CheckpointWriter::collective, comm, manifest);
+  });
   fault_point("write", comm);
-  // The storage gets to work while names are added; all ranks wait for it afterwards.
-  together(comm, [&] { start_syncing(path); });
+  together(comm, [&] {
+    for (auto& array : arrays) array.close();
+  });
   fault_point("flush", comm);
   together(comm, [&] { file->close(); });
   fault_point("close", comm);
 }
 
 /// The same by rank 0 alone.
-void write_arrays_on_root(const std::string& path, const CheckpointContent& content,
-                          MPI_Comm comm) {
+void write_arrays_on_root(const std::string& path, const CheckpointContent& content, MPI_Comm comm,
+                          Manifest& manifest) {
   on_root(comm, [&] {
+    PositionalFile storage(path, PositionalFile::Access::write);
     auto file = H5File::open_for_writing(path);
-    for (const auto& array : content.arrays)
-      file.write_rows("arrays/" + array.name, 0, array.values);
+    auto arrays = open_arrays(file, content);
+    write_shares(arrays, storage, content, CheckpointWriter::rank0, comm, manifest);
     fault_point("write", comm);
-    file.flush();
-    start_syncing(path);
+    for (auto& array : arrays) array.close();
     fault_point("flush", comm);
     file.close();
     fault_point("close", comm);
   });
 }
 
-/// Adds the names of the slices and, last, the commit mark. Without the room, closing would fail
-/// unnoticed on a full disk.
-void complete(const std::string& path, const CheckpointContent& content, const Manifest& manifest) {
-  constexpr uint64_t kRoom = uint64_t{1} << 20, kRoomOfName = uint64_t{1} << 11;
-  uint64_t room = kRoom;
-  for (const auto& array : content.arrays) room += array.slices.size() * kRoomOfName;
-  reserve_space(path, std::filesystem::file_size(path) + room);
+/// Adds hashes, state and, last, the commit mark. Without the room, closing would fail unnoticed on
+/// a full disk.
+void complete(const std::string& path, const Manifest& manifest) {
+  constexpr uint64_t kRoom = uint64_t{1} << 21;
+  reserve_space(path, std::filesystem::file_size(path) + manifest.state.size() + kRoom);
   auto file = H5File::open_for_writing(path);
-  for (const auto& array : content.arrays) file.create_views("/arrays/" + array.name, array.slices);
+  for (const auto& [name, array] : manifest.arrays)
+    file.write_rows("hashes/" + name, 0,
+                    at::from_blob(const_cast<uint32_t*>(array.hashes.data()),
+                                  {static_cast<int64_t>(array.hashes.size())}, at::kUInt32));
+  file.write_text("state", manifest.state);
   file.write_text("commit", manifest.digest());
   file.close();
 }
@@ -163,32 +178,35 @@ at::Tensor written_share(const at::Tensor& values, CheckpointWriter writer, MPI_
 }
 
 void write_checkpoint(const std::string& path, const CheckpointContent& content, MPI_Comm comm,
-                      CheckpointWriter writer) {
+                      CheckpointWriter writer, CheckpointForm* form) {
   check_arrays(content);
   const std::string temporary = path + ".tmp";
   std::optional<TemporaryFile> guard;
   if (comm_rank(comm) == 0) guard.emplace(temporary);
+  CheckpointForm form_of_this_file;
+  if (form == nullptr) form = &form_of_this_file;
 
-  on_root(comm, [&] { require_space(temporary, needed_bytes(content)); });
-  const Manifest manifest = describe(content, writer, comm);
   on_root(comm, [&] {
-    lay_out(temporary, manifest);
+    require_space(temporary, space_for(content));
+    form->write(temporary, content);
     fault_point("create", comm);
   });
+  Manifest manifest = describe(content);
   if (writer == CheckpointWriter::collective) {
-    write_arrays(temporary, content, comm);
+    write_arrays(temporary, content, comm, manifest);
   } else {
-    write_arrays_on_root(temporary, content, comm);
+    write_arrays_on_root(temporary, content, comm, manifest);
   }
+  gather_hashes(manifest, comm);
   on_root(comm, [&] {
-    complete(temporary, content, manifest);
+    complete(temporary, manifest);
     fault_point("fsync", comm);
   });
   // Each rank knows of its own data only whether they are on the storage.
   together(comm, [&] { sync_path(temporary); });
   on_root(comm, [&] {
     fault_point("rename", comm);
-    replace_durably(temporary, path);
+    rename_durably(temporary, path);
     guard->keep();
     fault_point("pointer", comm);
     write_pointer(path);

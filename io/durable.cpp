@@ -28,10 +28,14 @@ void sync_path(const std::string& path) {
   check(::fsync(file.id()) == 0, "cannot be synced", path);
 }
 
-void replace_durably(const std::string& temporary, const std::string& path) {
-  sync_path(temporary);
+void rename_durably(const std::string& temporary, const std::string& path) {
   check(std::rename(temporary.c_str(), path.c_str()) == 0, "cannot be put in place", path);
   sync_path(parent_folder(path));
+}
+
+void replace_durably(const std::string& temporary, const std::string& path) {
+  sync_path(temporary);
+  rename_durably(temporary, path);
 }
 
 void link_durably(const std::string& file, const std::string& path) {
@@ -48,11 +52,6 @@ void reserve_space(const std::string& path, uint64_t bytes) {
   const Descriptor file(path, O_WRONLY | O_CREAT);
   const bool reserved = ::fallocate(file.id(), 0, 0, static_cast<off_t>(bytes)) == 0;
   check(reserved || errno == EOPNOTSUPP, "cannot be given the space it needs", path);
-}
-
-void start_syncing(const std::string& path) {
-  const Descriptor file(path, O_WRONLY);
-  ::sync_file_range(file.id(), 0, 0, SYNC_FILE_RANGE_WRITE);  // a hint: its failure changes nothing
 }
 
 uint64_t free_bytes(const std::string& folder) {

@@ -11,8 +11,11 @@ namespace galette::io {
 /// fsync of a file or a folder.
 void sync_path(const std::string& path);
 
-/// Syncs `temporary`, renames it to `path` (same folder), and syncs the folder: after a crash there
+/// Renames a file that is synced already (same folder), and syncs the folder: after a crash there
 /// is the old file or the new one.
+void rename_durably(const std::string& temporary, const std::string& path);
+
+/// The same for a file that is not synced yet.
 void replace_durably(const std::string& temporary, const std::string& path);
 
 /// Gives a file the further name `path` (on the same file system), durably and in place of an older
@@ -22,9 +25,6 @@ void link_durably(const std::string& file, const std::string& path);
 /// Creates or extends a file to `bytes` with its blocks reserved, where the file system can, so
 /// that a full disk, a quota or a size limit shows here and not in the middle of writing.
 void reserve_space(const std::string& path, uint64_t bytes);
-
-/// Lets the system begin to put a file on the storage, without waiting for it.
-void start_syncing(const std::string& path);
 
 /// Bytes that the file system of a folder has left for this user.
 uint64_t free_bytes(const std::string& folder);

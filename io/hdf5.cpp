@@ -304,17 +304,32 @@ void H5File::write(const std::string& name, const at::Tensor& value) {
   dataset.close_checked();
 }
 
-void H5File::write_rows(const std::string& name, int64_t offset, const at::Tensor& rows) {
-  check_rows(rows);
+H5Rows H5File::rows(const std::string& name) {
   H5Handle dataset = open_dataset(name);
-  const H5Handle file_space(H5_CHECK(H5Dget_space(dataset)), H5Sclose);
-  if (H5_CHECK(H5Sget_simple_extent_npoints(file_space)) == 0) return;  // it has no storage
-  const H5Handle memory_space = select_rows(file_space, offset, rows.sizes());
+  H5Handle space(H5_CHECK(H5Dget_space(dataset)), H5Sclose);
+  return {std::move(dataset), std::move(space)};
+}
+
+void H5Rows::write(int64_t offset, const at::Tensor& rows) {
+  check_rows(rows);
+  if (H5_CHECK(H5Sget_simple_extent_npoints(space_)) == 0) return;  // it has no storage
+  const H5Handle memory_space = select_rows(space_, offset, rows.sizes());
   // Not a collective transfer: the ranks' rows are large and contiguous, so there is nothing to
   // gather, and an error inside a collective transfer is not seen on all ranks.
-  H5_CHECK(H5Dwrite(dataset, h5_native_type(rows.scalar_type()), memory_space, file_space,
-                    H5P_DEFAULT, rows.const_data_ptr()));
-  dataset.close_checked();
+  H5_CHECK(H5Dwrite(dataset_, h5_native_type(rows.scalar_type()), memory_space, space_, H5P_DEFAULT,
+                    rows.const_data_ptr()));
+}
+
+int64_t H5Rows::raw_offset() const {
+  const haddr_t offset = H5Dget_offset(dataset_);
+  TORCH_CHECK(offset != HADDR_UNDEF, "the dataset is not stored contiguously");
+  return static_cast<int64_t>(offset);
+}
+
+void H5File::write_rows(const std::string& name, int64_t offset, const at::Tensor& rows) {
+  H5Rows piece = this->rows(name);
+  piece.write(offset, rows);
+  piece.close();
 }
 
 void H5File::create_views(const std::string& source, const std::vector<NamedSlice>& slices) {

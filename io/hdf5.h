@@ -45,6 +45,25 @@ struct NamedSlice {
   std::string name;
   std::vector<int64_t> shape;
   int64_t offset = 0;
+  bool operator==(const NamedSlice&) const = default;
+};
+
+/// A dataset held open to write its rows in several pieces.
+class H5Rows {
+ public:
+  /// Writes elements [offset, offset+n) of the first axis. A failure is seen by the rank that it
+  /// befell.
+  void write(int64_t offset, const at::Tensor& rows);
+  /// Byte offset of the dataset in the file; it must be contiguous and not empty.
+  int64_t raw_offset() const;
+  /// Closes and reports failures.
+  void close() { dataset_.close_checked(); }
+
+ private:
+  friend class H5File;
+  H5Rows(H5Handle dataset, H5Handle space)
+      : dataset_(std::move(dataset)), space_(std::move(space)) {}
+  H5Handle dataset_, space_;
 };
 
 /// Metadata carries checksums in the files created here, and datasets of 1 MiB or more start at a
@@ -91,8 +110,11 @@ class H5File {
   /// Creates a contiguous dataset without fill; its place in the file is allocated at once.
   void create_dataset(const std::string& name, at::ScalarType type,
                       const std::vector<int64_t>& shape);
-  /// Writes elements [offset, offset+n) of the first axis. On a parallel file all ranks call it,
-  /// each with its own rows or with none; a failure is seen by the rank that it befell.
+  /// Opens a dataset for writing. On a parallel file all ranks open and close it together; between,
+  /// each writes rows of its own, as often as it likes.
+  H5Rows rows(const std::string& name);
+  /// Writes elements [offset, offset+n) of the first axis at once; on a parallel file all ranks
+  /// call it, each with its own rows or with none.
   void write_rows(const std::string& name, int64_t offset, const at::Tensor& rows);
   /// Creates a virtual dataset for each slice of the one-dimensional dataset `source` of the same
   /// file. A view of no elements is an empty dataset.

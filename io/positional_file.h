@@ -22,6 +22,8 @@ class PositionalFile {
   /// Fills `size` bytes from `offset` on. Throws DamagedFile when the file ends before.
   void read(void* data, int64_t size, int64_t offset) const;
   void write(const void* data, int64_t size, int64_t offset);
+  /// Lets the system begin to put a range on the storage, without waiting for it.
+  void start_syncing(int64_t offset, int64_t size);
   /// Waits until what was written is on the storage.
   void sync();
   /// Tells the system that a range will be read soon (so that it reads ahead), or in random order.

@@ -18,6 +18,7 @@
 #include "base/option_table.h"
 #include "cli/bench_timing.h"
 #include "io/check.h"
+#include "io/checkpoint_form.h"
 #include "io/descriptor.h"
 #include "io/together.h"
 #include "parallel/mpi_communicator.h"
@@ -188,8 +189,13 @@ class CheckpointBench {
 
   void measure_writing(nlohmann::ordered_json& result) {
     const MPI_Comm comm = comm_.handle();
-    result["save_gb_per_s"] = writing_speed(
-        "saved.h5", [&] { io::write_checkpoint(file("saved.h5"), content_, comm, writer_); });
+    result["first_save_gb_per_s"] = writing_speed(
+        "first.h5", [&] { io::write_checkpoint(file("first.h5"), content_, comm, writer_); });
+    io::on_root(comm, [&] { std::filesystem::remove(file("first.h5")); });
+    io::CheckpointForm form;
+    result["save_gb_per_s"] = writing_speed("saved.h5", [&] {
+      io::write_checkpoint(file("saved.h5"), content_, comm, writer_, &form);
+    });
     result["mpi_write_gb_per_s"] =
         writing_speed("mpi", [&] { write_with_mpi(file("mpi"), content_, comm); });
     result["write_fsync_gb_per_s"] = writing_speed(
@@ -275,7 +281,8 @@ void print_table(const nlohmann::ordered_json& r) {
   const auto number = [&](const char* name) { return r[name].get<double>(); };
   log::info("{:.0f} MB of state, {} rank(s), --io={}", number("bytes") / kBytesPerMb,
             r["ranks"].get<int>(), r["io"].get<std::string>());
-  log::info("save                    {:7.2f} GB/s", number("save_gb_per_s"));
+  log::info("save                    {:7.2f} GB/s; the first of a run {:.2f}",
+            number("save_gb_per_s"), number("first_save_gb_per_s"));
   log::info("MPI_File_write_at_all   {:7.2f} GB/s: saving reaches {:.0f} % of it",
             number("mpi_write_gb_per_s"),
             100 * number("save_gb_per_s") / number("mpi_write_gb_per_s"));

@@ -4,7 +4,6 @@
 #include "cli/doctor_command.h"
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -20,6 +19,7 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/exit_code.h"
 #include "base/host_name.h"
 #include "base/log.h"
@@ -38,8 +38,6 @@
 
 namespace galette {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr double kBytesPerGb = 1e9;
 constexpr double kHangSeconds = 60;  ///< that a check may take on a rank without getting on
@@ -86,10 +84,6 @@ struct Finding {
   Verdict verdict = Verdict::ok;
   std::string text;
 };
-
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
 
 /// The texts of all ranks, in their order. Collective.
 std::vector<std::string> texts_of_ranks(const std::string& text, Communicator& comm) {

@@ -3,14 +3,9 @@
 
 #include <utility>
 
+#include "base/clock.h"
+
 namespace galette {
-namespace {
-
-double seconds_since(Heartbeat::Clock::time_point begin) {
-  return std::chrono::duration<double>(Heartbeat::Clock::now() - begin).count();
-}
-
-}  // namespace
 
 Heartbeat& Heartbeat::instance() {
   static Heartbeat heartbeat;

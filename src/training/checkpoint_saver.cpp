@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/checkpoint_saver.h"
 
-#include <chrono>
 #include <filesystem>
 #include <utility>
 
+#include "base/clock.h"
 #include "io/check.h"
 #include "io/durable.h"
 #include "io/together.h"
@@ -12,12 +12,6 @@
 
 namespace galette {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// What work() throws, or nothing.
 std::string error_of(const std::function<void()>& work) {
@@ -100,13 +94,13 @@ io::CheckpointContent CheckpointSaver::copy_of(const io::CheckpointContent& cont
 }
 
 SaveReport CheckpointSaver::write(const std::string& path, const io::CheckpointContent& content,
-                                  const std::string& further_name) const {
+                                  const std::string& further_name) {
   const WatchedJob job("writing " + path, options_.deadline);
   const Clock::time_point start = Clock::now();
   SaveReport report;
   report.path = path;
   report.error = error_of([&] {
-    io::write_checkpoint(path, content, comm_, options_.writer);
+    io::write_checkpoint(path, content, comm_, options_.writer, &form_);
     options_.on_saved();
     io::on_root(comm_,
                 [&] { io::prune_checkpoints(options_.folder, options_.keep, options_.spared); });

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "io/checkpoint.h"
+#include "io/checkpoint_form.h"
 
 namespace galette {
 
@@ -62,11 +63,12 @@ class CheckpointSaver {
  private:
   io::CheckpointContent copy_of(const io::CheckpointContent& content);
   SaveReport write(const std::string& path, const io::CheckpointContent& content,
-                   const std::string& further_name) const;
+                   const std::string& further_name);
 
   SaverOptions options_;
   MPI_Comm comm_ = MPI_COMM_NULL;
   std::vector<at::Tensor> copies_;  ///< one per array; only the share of this rank is ever filled
+  io::CheckpointForm form_;         ///< used by the thread that writes
   double stall_ = 0;
   std::future<SaveReport> report_;
 };

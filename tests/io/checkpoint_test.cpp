@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 
 #include "io/check.h"
+#include "io/checkpoint_form.h"
 #include "io/hdf5.h"
 #include "io/together.h"
 #include "tests/io/checkpoint_fixture.h"
@@ -104,6 +105,41 @@ TEST(CheckpointRanks, OnlyTheShareOfARankIsRead) {
   EXPECT_TRUE(equal(read, content));
 }
 
+TEST(CheckpointRanks, AFormServesManyFilesAndAdaptsToOtherArrays) {
+  const TempDir dir(kWorld);
+  CheckpointForm form;
+  const auto save = [&](const char* name, const CheckpointContent& content) {
+    // What an interrupted save left must not shine through.
+    on_root(kWorld, [&] {
+      std::ofstream(dir.file(name) + std::string(".tmp")) << std::string(9 << 20, 'x');
+    });
+    write_checkpoint(dir.file(name), content, kWorld, CheckpointWriter::collective, &form);
+    const auto file = H5File::open(dir.file(name));
+    auto read = content;
+    for (auto& array : read.arrays) array.values = at::full_like(array.values, 77);
+    read_checkpoint(dir.file(name), read, kWorld);
+    EXPECT_TRUE(equal(read, content)) << name;
+    for (const auto& array : content.arrays)
+      for (const auto& slice : array.slices)
+        EXPECT_EQ(file.read(slice.name).flatten()[0].item<double>(),
+                  array.values[slice.offset].item<double>())
+            << name << " " << slice.name;
+    for (const auto& name : {"arrays", "hashes", "G_ema"}) EXPECT_TRUE(file.is_group(name));
+  };
+  auto longer = sample_content(2);
+  longer.state["text"] = std::string(3 << 20, 'y');
+  auto other_names = sample_content(3);
+  other_names.arrays[0].slices = {{"G_ema/other", {4, 3}, 5000}};
+  auto other_sizes = other_names;
+  other_sizes.arrays[1].values = at::arange(300001, at::kDouble);
+  save("first.h5", sample_content(1));
+  save("longer.h5", longer);
+  save("names.h5", other_names);
+  EXPECT_FALSE(H5File::open(dir.file("names.h5")).exists("G_ema/w_avg"));
+  save("sizes.h5", other_sizes);
+  save("again.h5", sample_content(4));
+}
+
 TEST(CheckpointRanks, ReplacesAnOlderFile) {
   const TempDir dir(kWorld);
   for (const int step : {1, 2}) write_checkpoint(dir.file("c.h5"), sample_content(step), kWorld);
@@ -113,17 +149,19 @@ TEST(CheckpointRanks, ReplacesAnOlderFile) {
 }
 
 // A limit on the file's size makes the writes of one rank fail as a full disk or a quota would.
-TEST(CheckpointRanks, FailedWriteOnOneRankFailsAllAndKeepsTheOldFile) {
+void expect_failure_on_all(CheckpointForm* form) {
   const TempDir dir(kWorld);
-  write_checkpoint(dir.file("c.h5"), sample_content(1), kWorld);
+  write_checkpoint(dir.file("c.h5"), sample_content(1), kWorld, CheckpointWriter::collective, form);
   for (int victim = 0; victim < comm_size(kWorld); ++victim) {
     rlimit old_limit{};
     getrlimit(RLIMIT_FSIZE, &old_limit);
     std::signal(SIGXFSZ, SIG_IGN);
     const rlimit tight{1 << 20, old_limit.rlim_max};
     if (comm_rank(kWorld) == victim) setrlimit(RLIMIT_FSIZE, &tight);
-    const auto message = message_of<std::runtime_error>(
-        [&] { write_checkpoint(dir.file("c.h5"), sample_content(2), kWorld); });
+    const auto message = message_of<std::runtime_error>([&] {
+      write_checkpoint(dir.file("c.h5"), sample_content(2), kWorld, CheckpointWriter::collective,
+                       form);
+    });
     setrlimit(RLIMIT_FSIZE, &old_limit);
     EXPECT_THAT(message, HasSubstr(victim == 0 ? "cannot be given the space" : "H5Dwrite"));
     EXPECT_EQ(message, broadcast_text(kWorld, message));
@@ -132,6 +170,15 @@ TEST(CheckpointRanks, FailedWriteOnOneRankFailsAllAndKeepsTheOldFile) {
     read_checkpoint(dir.file("c.h5"), read, kWorld);
     EXPECT_TRUE(equal(read, sample_content(1)));
   }
+}
+
+TEST(CheckpointRanks, FailedWriteOnOneRankFailsAllAndKeepsTheOldFile) {
+  expect_failure_on_all(nullptr);
+}
+
+TEST(CheckpointRanks, FailedWriteOfAKnownFormFailsAllToo) {
+  CheckpointForm form;
+  expect_failure_on_all(&form);
 }
 
 TEST(CheckpointRanks, RefusesWhatCannotFit) {
