@@ -2,8 +2,19 @@
 #include "metrics/detector_file.h"
 
 #include "io/weight_file.h"
+#include "models/vgg16.h"
 
 namespace galette {
+namespace {
+
+std::unique_ptr<Lpips> lpips_of(const WeightOrigin& vgg, const std::string& heads) {
+  if (heads.empty()) return make_lpips(vgg);
+  const WeightMap weights = io::read_weights(heads);
+  const WeightOrigin apart{weights, heads, io::file_digest(heads)};
+  return make_lpips(vgg, &apart);
+}
+
+}  // namespace
 
 std::unique_ptr<Detector> load_detector(const std::string& path, InceptionInput input) {
   const WeightMap weights = io::read_weights(path);
@@ -12,11 +23,19 @@ std::unique_ptr<Detector> load_detector(const std::string& path, InceptionInput 
 
 std::unique_ptr<Lpips> load_lpips(const std::string& path, const std::string& heads) {
   const WeightMap weights = io::read_weights(path);
-  const WeightOrigin vgg{weights, path, io::file_digest(path)};
-  if (heads.empty()) return make_lpips(vgg);
-  const WeightMap head_weights = io::read_weights(heads);
-  const WeightOrigin apart{head_weights, heads, io::file_digest(heads)};
-  return make_lpips(vgg, &apart);
+  return lpips_of({weights, path, io::file_digest(path)}, heads);
+}
+
+DetectorNetworks load_networks(const std::string& path, const VggUse& use,
+                               const std::string& heads) {
+  const WeightMap weights = io::read_weights(path);
+  const WeightOrigin file{weights, path, io::file_digest(path)};
+  DetectorNetworks result;
+  const bool is_vgg = Vgg16::is_in(weights);
+  if (!is_vgg || use.features) result.detector = make_detector(file);
+  if (is_vgg && use.lpips) result.lpips = lpips_of(file, heads);
+  result.kind = is_vgg ? "vgg16" : result.detector->kind();
+  return result;
 }
 
 }  // namespace galette

@@ -18,4 +18,21 @@ std::unique_ptr<Detector> load_detector(const std::string& path,
 /// another. Throws InputError as load_detector does.
 std::unique_ptr<Lpips> load_lpips(const std::string& path, const std::string& heads = "");
 
+/// What a file's tensors are: a detector, LPIPS, or, for VGG16, both or either.
+struct DetectorNetworks {
+  std::string kind;  ///< as Detector::kind()
+  std::unique_ptr<Detector> detector;
+  std::unique_ptr<Lpips> lpips;
+};
+
+/// What is wanted of VGG16; of other networks it is always their features.
+struct VggUse {
+  bool features = true;
+  bool lpips = false;
+};
+
+/// Reads a file once for what is wanted of it. Throws InputError as load_detector and load_lpips.
+DetectorNetworks load_networks(const std::string& path, const VggUse& use,
+                               const std::string& heads = "");
+
 }  // namespace galette

@@ -74,9 +74,10 @@ void add_turned(const Mover& mover, const at::Tensor& ws, double angle, SquaredE
 }  // namespace
 
 double equivariance(const Metric& metric, const MetricSetup& setup) {
-  const auto* g = dynamic_cast<const StyleGan3Generator*>(&setup.generator);
+  Generator& generator = setup.generator;
+  const auto* g = dynamic_cast<const StyleGan3Generator*>(&generator);
   TORCH_CHECK(g != nullptr, metric.name, " needs a StyleGAN3 network");
-  const FullPrecision full_precision(setup.generator);
+  const FullPrecision full_precision(generator);
   const Mover mover(*g);
   SquaredError error;
   for_each_batch(metric.name, metric.samples, setup,

@@ -1,26 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "metrics/feature_math.h"
 
+#include <algorithm>
 #include <cmath>
-#include <tuple>
 #include <vector>
 
 #include <c10/util/Exception.h>
 
 namespace galette {
-namespace {
-
-constexpr int64_t kRowsAtATime = 1024;  ///< of a matrix of distances
-
-/// Distances [n, m], by |a|^2 + |b|^2 - 2 a.b: the products take the time, and in double precision
-/// what cancels leaves more digits than features have.
-at::Tensor distances(const at::Tensor& a, const at::Tensor& b) {
-  const at::Tensor x = a.to(at::kDouble), y = b.to(at::kDouble);
-  const at::Tensor squares = x.square().sum(1, /*keepdim=*/true) + y.square().sum(1);
-  return squares.addmm_(x, y.t(), 1, -2).clamp_min_(0).sqrt_();
-}
-
-}  // namespace
 
 void FeatureMoments::add(const at::Tensor& features) {
   const at::Tensor x = features.to(at::kDouble);
@@ -63,38 +50,33 @@ double kernel_distance(const at::Tensor& real, const at::Tensor& generated) {
   return ((within - kernel(x, y).sum() * 2 / m) / m).item<double>();
 }
 
-at::Tensor neighbour_radii(const at::Tensor& manifold, const at::Tensor& rows, int64_t k) {
-  TORCH_CHECK(manifold.size(0) > k, "each of ", manifold.size(0), " images has fewer than ", k,
-              " neighbours");
-  std::vector<at::Tensor> radii;
-  for (const at::Tensor& part : rows.split(kRowsAtATime)) {
-    // The nearest is the image itself.
-    radii.push_back(std::get<0>(distances(part, manifold).kthvalue(k + 1, 1)));
-  }
-  return radii.empty() ? at::empty({0}, at::kDouble) : at::cat(radii);
+InceptionScore::InceptionScore(int64_t count, int64_t splits, int64_t classes)
+    : sums(at::zeros({splits, classes + 1}, at::kDouble)), count_(count), splits_(splits) {
+  TORCH_CHECK(count >= splits, "an inception score of ", splits, " parts needs as many images");
 }
 
-int64_t count_inside(const at::Tensor& manifold, const at::Tensor& radii,
-                     const at::Tensor& probes) {
-  int64_t count = 0;
-  for (const at::Tensor& part : probes.split(kRowsAtATime)) {
-    count += (distances(part, manifold) <= radii).any(1).sum().item<int64_t>();
-  }
-  return count;
-}
-
-MeanAndDeviation inception_score(const at::Tensor& log_probabilities, int64_t splits) {
-  const at::Tensor log_p = log_probabilities.to(at::kDouble);
-  const int64_t n = log_p.size(0);
-  TORCH_CHECK(n >= splits, "an inception score of ", splits, " parts needs as many images");
-  std::vector<double> scores;
-  for (int64_t i = 0; i < splits; ++i) {
-    const at::Tensor part = log_p.slice(0, i * n / splits, (i + 1) * n / splits);
-    const at::Tensor p = part.exp();
-    const at::Tensor log_mean = p.mean(0, /*keepdim=*/true).log();
+void InceptionScore::add(int64_t first, const at::Tensor& log_probabilities) {
+  const int64_t end = first + log_probabilities.size(0);
+  for (int64_t split = 0; split < splits_; ++split) {
+    const int64_t from = std::max(first, split_begin(split));
+    const int64_t to = std::min(end, split_begin(split + 1));
+    if (from >= to) continue;
+    const at::Tensor log_p = log_probabilities.slice(0, from - first, to - first).to(at::kDouble);
+    const at::Tensor p = log_p.exp();
     // 0 log 0 is 0.
-    const at::Tensor terms = at::where(p > 0, p * (part - log_mean), at::zeros_like(p));
-    scores.push_back(std::exp(terms.sum(1).mean().item<double>()));
+    const at::Tensor entropy = at::where(p > 0, p * log_p, at::zeros_like(p)).sum();
+    sums[split] += at::cat({p.sum(0), entropy.view({1})});
+  }
+}
+
+MeanAndDeviation InceptionScore::value() const {
+  const int64_t classes = sums.size(1) - 1;
+  std::vector<double> scores;
+  for (int64_t split = 0; split < splits_; ++split) {
+    const auto n = static_cast<double>(split_begin(split + 1) - split_begin(split));
+    const at::Tensor p = sums[split].slice(0, 0, classes) / n;
+    const at::Tensor mean_entropy = at::where(p > 0, p * p.log(), at::zeros_like(p)).sum();
+    scores.push_back(std::exp((sums[split][classes] / n - mean_entropy).item<double>()));
   }
   const at::Tensor all = at::tensor(scores, at::kDouble);
   return {all.mean().item<double>(), all.std(/*unbiased=*/false).item<double>()};

@@ -30,20 +30,30 @@ double frechet_distance(const FeatureMoments& a, const FeatureMoments& b);
 /// (x.y/d + 1)^3 (Binkowski et al. 2018).
 double kernel_distance(const at::Tensor& real, const at::Tensor& generated);
 
-/// How many of `probes` lie within the k-th nearest neighbour's distance of any of `manifold`
-/// (Kynkaanniemi et al. 2019): precision for generated probes among real ones, recall the other way
-/// round, times the number of probes. `radii`: of neighbour_radii().
-int64_t count_inside(const at::Tensor& manifold, const at::Tensor& radii, const at::Tensor& probes);
-
-/// Distances [rows] of `rows`, which are of the manifold, to their k-th nearest others in it.
-at::Tensor neighbour_radii(const at::Tensor& manifold, const at::Tensor& rows, int64_t k);
-
 struct MeanAndDeviation {
   double mean = 0, deviation = 0;
 };
 
-/// exp(mean KL(p(y|x) || p(y))) of `splits` consecutive parts of log probabilities [n, classes],
-/// their mean and population deviation (Salimans et al. 2016).
-MeanAndDeviation inception_score(const at::Tensor& log_probabilities, int64_t splits = 10);
+/// The inception score (Salimans et al. 2016) of class probabilities that come part by part:
+/// exp(mean KL(p(y|x) || p(y))) of `splits` consecutive parts of the images. Only sums are kept;
+/// those of parts of a set add up.
+class InceptionScore {
+ public:
+  /// Of `count` images, at least as many as splits.
+  InceptionScore(int64_t count, int64_t splits, int64_t classes);
+
+  /// Log probabilities [n, classes] of images `first` and following ones.
+  void add(int64_t first, const at::Tensor& log_probabilities);
+  /// Mean and population deviation over the splits.
+  MeanAndDeviation value() const;
+
+  /// float64 [splits, classes + 1]: sums of p(y|x) over the images, and of p log p over both.
+  at::Tensor sums;
+
+ private:
+  int64_t split_begin(int64_t split) const { return split * count_ / splits_; }
+
+  int64_t count_, splits_;
+};
 
 }  // namespace galette

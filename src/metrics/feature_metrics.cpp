@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <numeric>
 #include <optional>
 
@@ -14,15 +15,19 @@
 
 #include "base/sample_rng.h"
 #include "io/check.h"
+#include "metrics/feature_cache.h"
 #include "metrics/feature_math.h"
+#include "metrics/generated_images.h"
+#include "metrics/neighbours.h"
+#include "metrics/shared_features.h"
 
 namespace galette {
 namespace {
 
 using Results = std::vector<std::pair<std::string, double>>;
-/// Images uint8 [n, C, R, R] of some samples.
-using Images = std::function<at::Tensor(const std::vector<int64_t>&)>;
-/// Takes what a detector makes of this rank's images, part by part in their order.
+/// What is wanted of some images: features, or probabilities.
+using Look = std::function<at::Tensor(const at::Tensor& images)>;
+/// Takes that of this rank's images, part by part in their order.
 using Sink = std::function<void(const at::Tensor&)>;
 
 constexpr int64_t kImagesAtATime = 32;  ///< that a detector is given
@@ -30,21 +35,41 @@ constexpr int64_t kSubsets = 100;       ///< of a kernel distance
 constexpr int64_t kSubsetSize = 1000;
 constexpr int64_t kNeighbours = 3;
 constexpr int64_t kSplits = 10;  ///< of an inception score
+constexpr int64_t kClasses = 1008;
 constexpr int64_t kMostRealOfKernel = 1'000'000, kMostRealOfManifold = 200'000;
+
+/// The first items of a dataset.
+class RealImages final : public ImageSet {
+ public:
+  RealImages(io::Dataset data, int64_t count) : data_(std::move(data)), count_(count) {}
+  int64_t count() const override { return count_; }
+  at::Tensor images(const std::vector<int64_t>& numbers) override { return data_.images(numbers); }
+
+ private:
+  io::Dataset data_;
+  int64_t count_;
+};
 
 class FeatureMetric {
  public:
   FeatureMetric(const Metric& metric, const MetricSetup& setup)
-      : metric_(metric), setup_(setup), detector_(*detector_of(metric, setup)) {}
+      : metric_(metric),
+        setup_(setup),
+        detector_(*detector_of(metric, setup)),
+        generated_(setup, metric.samples) {}
 
   FeatureResult compute() {
     require(metric_.samples);
+    require_images();
     if (needs_real_images(metric_)) open_real_images();
-    return {values(), num_real_};
+    FeatureResult result{values()};
+    if (real_) result.num_real = real_->count();
+    result.real_cached = real_cached_;
+    return result;
   }
 
  private:
-  Results values() const {
+  Results values() {
     switch (metric_.kind) {
       case MetricKind::frechet:
         return {{metric_.name, frechet()}};
@@ -60,6 +85,7 @@ class FeatureMetric {
   }
 
   int64_t most_real() const {
+    if (!metric_.is_full) return metric_.samples;
     switch (metric_.kind) {
       case MetricKind::kernel:
         return kMostRealOfKernel;
@@ -71,45 +97,50 @@ class FeatureMetric {
   }
 
   void open_real_images() {
+    const bool mirror = setup_.mirror && !metric_.is_full;
     on_all_ranks(setup_, [&] {
-      real_ = io::Dataset::open(setup_.data->info().path,
-                                {.labels = false, .mirror = setup_.mirror && !metric_.is_full});
+      io::Dataset data =
+          io::Dataset::open(setup_.data->info().path, {.labels = false, .mirror = mirror});
+      const int64_t count = std::min(data.size(), most_real());
+      real_ = std::make_unique<RealImages>(std::move(data), count);
     });
-    num_real_ = std::min(real_->size(), metric_.is_full ? most_real() : metric_.samples);
-    require(num_real_);
+    require(real_->count());
+    const io::DatasetInfo& info = setup_.data->info();
+    // Without a digest, nothing tells detectors apart.
+    cache_ = std::make_unique<FeatureCache>(
+        detector_.digest().empty() ? "" : setup_.cache,
+        FeatureKey{info.fingerprint, detector_.kind(), detector_.digest(), real_->count(),
+                   real_->count() > info.num_images},
+        setup_.comm);
   }
 
-  /// `f` of this rank's part of `count` images.
-  void each_part(const std::string& title, int64_t count, const Images& images,
-                 const std::function<at::Tensor(const at::Tensor&)>& f, const Sink& sink) const {
+  /// Those that are judged.
+  ImageSet& judged() { return setup_.images != nullptr ? *setup_.images : generated_; }
+
+  void each_part(const std::string& title, ImageSet& set, int64_t count, const Look& look,
+                 const Sink& sink) const {
     const int64_t batches = (count + kMetricBatch - 1) / kMetricBatch;
     const int64_t last = batches * (setup_.comm.rank() + 1) / setup_.comm.size() - 1;
     std::vector<at::Tensor> waiting;
     int64_t size = 0;
-    for_each_batch(title, count, setup_, [&](int64_t batch, const std::vector<int64_t>& samples) {
-      waiting.push_back(images(samples));
+    for_each_batch(title, count, setup_, [&](int64_t batch, const std::vector<int64_t>& numbers) {
+      waiting.push_back(set.images(numbers));
       size += waiting.back().size(0);
       if (size < kImagesAtATime && batch != last) return;
-      sink(f(at::cat(waiting)));
+      sink(look(at::cat(waiting)));
       waiting.clear();
       size = 0;
     });
   }
 
-  at::Tensor generate(const std::vector<int64_t>& samples) const {
-    const at::Tensor images = setup_.generator.synthesize(sample_latents(setup_, samples));
-    return (images.to(at::kFloat) * 127.5 + 128).clamp_(0, 255).to(at::kByte);
-  }
-
-  void generated(const Sink& sink) const {
+  void judged_features(const Sink& sink) {
     each_part(
-        metric_.name, metric_.samples, [this](const auto& s) { return generate(s); },
+        metric_.name, judged(), metric_.samples,
         [this](const at::Tensor& x) { return detector_.features(x); }, sink);
   }
-
-  void real(const Sink& sink) const {
+  void real_features(const Sink& sink) {
     each_part(
-        metric_.name + ", real", num_real_, [this](const auto& s) { return real_->images(s); },
+        metric_.name + ", real", *real_, real_->count(),
         [this](const at::Tensor& x) { return detector_.features(x); }, sink);
   }
 
@@ -122,99 +153,95 @@ class FeatureMetric {
     return moments;
   }
 
-  /// Those of all ranks, in the order of the images.
-  at::Tensor gathered(const std::function<void(const Sink&)>& source, int64_t width) const {
-    std::vector<at::Tensor> parts{at::empty({0, width}, at::kFloat)};
-    source([&](const at::Tensor& features) { parts.push_back(features.to(at::kFloat)); });
-    const at::Tensor own = at::cat(parts);
-    Communicator& comm = setup_.comm;
-    at::Tensor counts = at::empty({comm.size()}, at::kLong);
-    comm.all_gather(at::tensor({own.size(0)}, at::kLong), counts);
-    const auto share = counts.max().item<int64_t>();
-    const at::Tensor padded = at::zeros({share, width}, at::kFloat);
-    padded.narrow(0, 0, own.size(0)).copy_(own);
-    at::Tensor all = at::empty({comm.size(), share, width}, at::kFloat);
-    comm.all_gather(padded, all);
-    std::vector<at::Tensor> rows;
-    for (int rank = 0; rank < comm.size(); ++rank) {
-      rows.push_back(all[rank].narrow(0, 0, counts[rank].item<int64_t>()));
+  FeatureMoments real_moments() {
+    if (auto kept = cache_->load_moments(detector_.feature_dim())) {
+      real_cached_ = true;
+      return *kept;
     }
-    return at::cat(rows);
+    FeatureMoments result = moments([&](const Sink& sink) { real_features(sink); });
+    cache_->save(result);
+    return result;
   }
 
-  at::Tensor real_features() const {
-    return gathered([&](const Sink& sink) { real(sink); }, detector_.feature_dim());
-  }
-  at::Tensor generated_features() const {
-    return gathered([&](const Sink& sink) { generated(sink); }, detector_.feature_dim());
-  }
-
-  double frechet() const {
-    const FeatureMoments reals = moments([&](const Sink& sink) { real(sink); });
-    return frechet_distance(reals, moments([&](const Sink& sink) { generated(sink); }));
+  SharedFeatures shared(const std::function<void(const Sink&)>& source) const {
+    std::vector<at::Tensor> parts{at::empty({0, detector_.feature_dim()}, at::kFloat)};
+    source([&](const at::Tensor& features) { parts.push_back(features.to(at::kFloat)); });
+    return {at::cat(parts), setup_.comm};
   }
 
-  /// Rows of a subset without repetition: the first of a shuffle.
-  at::Tensor pick(const at::Tensor& rows, int64_t size, uint16_t set, int64_t subset) const {
+  SharedFeatures shared_real() {
+    if (auto kept = cache_->load_features(detector_.feature_dim())) {
+      real_cached_ = true;
+      return *kept;
+    }
+    SharedFeatures result = shared([&](const Sink& sink) { real_features(sink); });
+    cache_->save(result);
+    return result;
+  }
+  SharedFeatures shared_judged() {
+    return shared([&](const Sink& sink) { judged_features(sink); });
+  }
+
+  double frechet() {
+    const FeatureMoments reals = real_moments();
+    return frechet_distance(reals, moments([&](const Sink& sink) { judged_features(sink); }));
+  }
+
+  /// Numbers of a subset of `rows` without repetition: the first of a shuffle.
+  std::vector<int64_t> subset(int64_t rows, int64_t size, uint16_t set, int64_t number) const {
     const SampleRng rng(setup_.seed);
-    std::vector<int64_t> order(static_cast<size_t>(rows.size(0)));
+    std::vector<int64_t> order(static_cast<size_t>(rows));
     std::iota(order.begin(), order.end(), 0);
     for (int64_t i = 0; i < size; ++i) {
-      const auto left = static_cast<uint64_t>(rows.size(0) - i);
+      const auto left = static_cast<uint64_t>(rows - i);
       const Stream stream{Purpose::metric_pick, Phase::none, 0, set};
       const auto offset =
-          rng.below(stream, static_cast<uint32_t>(subset), left, static_cast<uint64_t>(i));
+          rng.below(stream, static_cast<uint32_t>(number), left, static_cast<uint64_t>(i));
       std::swap(order[static_cast<size_t>(i)], order[static_cast<size_t>(i) + offset]);
     }
     order.resize(static_cast<size_t>(size));
-    return rows.index_select(0, at::tensor(order, at::kLong));
+    return order;
   }
 
-  /// The subsets are dealt out to the ranks.
-  double kernel() const {
-    const at::Tensor reals = real_features();
-    const at::Tensor fakes = generated_features();
-    const int64_t size = std::min({kSubsetSize, reals.size(0), fakes.size(0)});
+  /// The subsets are dealt out to the ranks, which all help to collect them.
+  double kernel() {
+    const SharedFeatures reals = shared_real(), fakes = shared_judged();
+    const int64_t size = std::min({kSubsetSize, reals.rows(), fakes.rows()});
     double sum = 0;
-    for (int64_t subset = setup_.comm.rank(); subset < kSubsets; subset += setup_.comm.size()) {
-      sum += kernel_distance(pick(reals, size, 1, subset), pick(fakes, size, 0, subset));
+    for (int64_t number = 0; number < kSubsets; ++number) {
+      stop_if_asked(setup_);
+      const at::Tensor real = reals.pick(subset(reals.rows(), size, 1, number));
+      const at::Tensor fake = fakes.pick(subset(fakes.rows(), size, 0, number));
+      if (number % setup_.comm.size() == setup_.comm.rank()) sum += kernel_distance(real, fake);
     }
     return setup_.comm.sum(sum) / kSubsets;
   }
 
-  /// The fraction of `probes` inside the manifold; rows of both are shared out to the ranks.
-  double fraction_inside(const at::Tensor& manifold, const at::Tensor& probes) const {
-    const int64_t ranks = setup_.comm.size(), rank = setup_.comm.rank();
-    const auto part = [&](const at::Tensor& rows) {
-      const int64_t n = rows.size(0);
-      return rows.slice(0, n * rank / ranks, n * (rank + 1) / ranks);
-    };
-    at::Tensor radii = at::zeros({manifold.size(0)}, at::kDouble);
-    part(radii).copy_(neighbour_radii(manifold, part(manifold), kNeighbours));
-    setup_.comm.all_reduce(radii, ReduceOp::sum);
-    const int64_t inside = count_inside(manifold, radii, part(probes));
-    return setup_.comm.sum(static_cast<double>(inside)) / static_cast<double>(probes.size(0));
-  }
-
   /// Features are rounded to 16 bits, as published results are.
-  Results precision_and_recall() const {
-    const at::Tensor reals = real_features().to(at::kHalf).to(at::kFloat);
-    const at::Tensor fakes = generated_features().to(at::kHalf).to(at::kFloat);
-    return {{metric_.name + "_precision", fraction_inside(reals, fakes)},
-            {metric_.name + "_recall", fraction_inside(fakes, reals)}};
+  Results precision_and_recall() {
+    const auto rounded = [&](const SharedFeatures& features) {
+      return SharedFeatures(features.own().to(at::kHalf).to(at::kFloat), setup_.comm);
+    };
+    const SharedFeatures reals = rounded(shared_real()), fakes = rounded(shared_judged());
+    const Coverage result = coverage(reals, fakes, kNeighbours, [this] { stop_if_asked(setup_); });
+    return {{metric_.name + "_precision", result.precision},
+            {metric_.name + "_recall", result.recall}};
   }
 
-  Results inception() const {
-    constexpr int64_t kClasses = 1008;
-    const at::Tensor log_p = gathered(
-        [&](const Sink& sink) {
-          each_part(
-              metric_.name, metric_.samples, [this](const auto& s) { return generate(s); },
-              [this](const at::Tensor& x) { return detector_.log_probabilities(x); }, sink);
-        },
-        kClasses);
-    const MeanAndDeviation score = inception_score(log_p, kSplits);
-    return {{metric_.name + "_mean", score.mean}, {metric_.name + "_std", score.deviation}};
+  Results inception() {
+    InceptionScore score(metric_.samples, kSplits, kClasses);
+    const int64_t batches = (metric_.samples + kMetricBatch - 1) / kMetricBatch;
+    int64_t next = batches * setup_.comm.rank() / setup_.comm.size() * kMetricBatch;
+    each_part(
+        metric_.name, judged(), metric_.samples,
+        [this](const at::Tensor& x) { return detector_.log_probabilities(x); },
+        [&](const at::Tensor& log_probabilities) {
+          score.add(next, log_probabilities);
+          next += log_probabilities.size(0);
+        });
+    setup_.comm.all_reduce(score.sums, ReduceOp::sum);
+    const auto [mean, deviation] = score.value();
+    return {{metric_.name + "_mean", mean}, {metric_.name + "_std", deviation}};
   }
 
   int64_t least() const {
@@ -234,11 +261,20 @@ class FeatureMetric {
                                  images, images == 1 ? " is" : "s are", least()));
   }
 
+  /// The metric's name says how many are judged.
+  void require_images() const {
+    if (setup_.images == nullptr || setup_.images->count() >= metric_.samples) return;
+    throw InputError(fmt::format("{}: takes {} images, and there are {}: name that number or less",
+                                 metric_.name, metric_.samples, setup_.images->count()));
+  }
+
   const Metric& metric_;
   const MetricSetup& setup_;
   const Detector& detector_;
-  std::optional<io::Dataset> real_;
-  int64_t num_real_ = 0;
+  GeneratedImages generated_;
+  std::unique_ptr<ImageSet> real_;
+  std::unique_ptr<FeatureCache> cache_;
+  bool real_cached_ = false;
 };
 
 }  // namespace

@@ -15,13 +15,15 @@ namespace galette {
 struct FeatureResult {
   std::vector<std::pair<std::string, double>> values;  ///< by name
   int64_t num_real = 0;                                ///< real images compared with
+  bool real_cached = false;  ///< whether their features were in `setup.cache`
 };
 
 /// Names and values are those of the published program: `fid50k_full`, or `pr50k3_precision` and
 /// `pr50k3_recall`, or `is50k_mean` and `is50k_std`. `setup` has the detector, and the dataset
 /// where real images take part: all of it for `_full` ones (200,000 for pr, 1,000,000 for kid),
-/// without mirror images, else as many as are generated. Generated images are those of constant
-/// noise. Throws InputError, the same on all ranks, when there are too few images. Collective.
+/// without mirror images, else as many as are generated. Generated images have random noise, which
+/// is a function of seed and sample. Every rank keeps the features of its part of the images only.
+/// Throws InputError, the same on all ranks, when there are too few images. Collective.
 FeatureResult feature_metric(const Metric& metric, const MetricSetup& setup);
 
 /// Whether a metric looks at real images.

@@ -21,7 +21,9 @@ struct Form {
   std::string_view detector = "";
 };
 
-constexpr std::array<Form, 13> kForms{{
+constexpr std::string_view kPathLength = "ppl2_wend";  // its number may be left out
+
+constexpr std::array<Form, 14> kForms{{
     {"fid", "_full", MetricKind::frechet, false, "inception"},
     {"kid", "_full", MetricKind::kernel, false, "inception"},
     {"pr", "k3_full", MetricKind::precision_recall, true, "vgg16"},
@@ -35,8 +37,8 @@ constexpr std::array<Form, 13> kForms{{
     {"is", "", MetricKind::inception_score, true, "inception"},
     {"fd_efficientnet", "_full", MetricKind::frechet, false, "efficientnet"},
     {"fd_efficientnet", "", MetricKind::frechet, false, "efficientnet"},
+    {kPathLength, "", MetricKind::path_length, false, "lpips"},
 }};
-constexpr std::string_view kPathLength = "ppl2_wend";
 constexpr int64_t kPublishedSamples = 50'000;
 constexpr int64_t kMostSamples = 100'000'000;
 
@@ -67,6 +69,7 @@ std::optional<int64_t> match(const Form& form, std::string_view name) {
 std::string all_names() {
   std::string names;
   for (const Form& form : kForms) {
+    if (form.before == kPathLength) continue;
     const bool has_unit = form.after.starts_with('k');
     names += fmt::format("{}50{}{}, ", form.before, has_unit ? "" : "k", form.after);
   }
@@ -76,7 +79,9 @@ std::string all_names() {
 }  // namespace
 
 Metric parse_metric(const std::string& name) {
-  if (name == kPathLength) return {name, MetricKind::path_length, kPublishedSamples, false};
+  if (name == kPathLength) {
+    return {name, MetricKind::path_length, kPublishedSamples, false, "lpips"};
+  }
   for (const Form& form : kForms) {
     if (const auto count = match(form, name)) {
       return {name,
@@ -94,8 +99,6 @@ Metric parse_metric(const std::string& name) {
 std::string metric_obstacle(const Metric& metric, const std::string& family,
                             const std::vector<std::string>& detectors) {
   switch (metric.kind) {
-    case MetricKind::path_length:
-      return "cannot be computed by this version";
     case MetricKind::scale_consistency:
       return family == "creps" ? "" : "needs a CREPS network";
     case MetricKind::eqt_int:
@@ -105,10 +108,14 @@ std::string metric_obstacle(const Metric& metric, const std::string& family,
     default:
       break;
   }
+  if (family.empty() && metric.kind == MetricKind::path_length) return "needs a network";
   if (std::find(detectors.begin(), detectors.end(), metric.detector) != detectors.end()) return "";
+  if (metric.kind == MetricKind::path_length) {
+    return "needs the weights of VGG16 and of the heads of LPIPS: give their file with --detector, "
+           "and that of the heads, if it is another, with --detector-heads";
+  }
   return fmt::format(
-      "needs the weights of the detector network {}: galette metrics takes them with "
-      "--detector",
+      "needs the weights of the detector network {}: give their file with --detector",
       metric.detector);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The names of metrics. Each has a number of generated images in it: eqt50k_int takes 50000,
-// eqt200_int takes 200, and so on (ppl2_wend has none: it takes 50000 pairs).
+// eqt200_int takes 200, and so on (ppl2_wend takes 50000 pairs, ppl2_wend1k 1000).
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ enum class MetricKind {
   kernel,
   precision_recall,
   inception_score,
-  path_length,
+  path_length,  ///< through LPIPS
 };
 
 struct Metric {
@@ -27,15 +27,16 @@ struct Metric {
   MetricKind kind = MetricKind::frechet;
   int64_t samples = 0;  ///< generated images
   bool higher_is_better = true;
-  std::string detector{};  ///< kind of the detector network; empty for none
+  std::string detector{};  ///< kind of the detector network, or lpips; empty for none
   bool is_full = false;    ///< of all real images, not of as many as are generated
 };
 
 /// Throws InputError: `'foo' is not one of ...`.
 Metric parse_metric(const std::string& name);
 
-/// Why a metric cannot be computed for generators of a family (creps, stylegan2, stylegan3) with
-/// detectors of some kinds: what is missing, or empty when nothing is.
+/// Why a metric cannot be computed for generators of a family (creps, stylegan2, stylegan3, or none
+/// for given images) with detectors of some kinds, among them "lpips": what is missing, or empty
+/// when nothing is.
 std::string metric_obstacle(const Metric& metric, const std::string& family,
                             const std::vector<std::string>& detectors = {});
 

@@ -19,6 +19,7 @@ struct MetricResult {
   double seconds = 0;
   std::vector<std::pair<std::string, double>> values;  ///< by name
   int64_t num_real = 0;                                ///< real images compared with
+  bool real_cached = false;                            ///< whether their features were kept before
 };
 
 /// Computes a metric that has no obstacle. Throws what for_each_batch() does. Collective.
@@ -29,10 +30,11 @@ std::string metric_text(const Metric& metric, const MetricResult& result);
 
 /// What a metric was computed of.
 struct MetricOrigin {
-  std::string snapshot;             ///< file name, in the run directory
+  std::string snapshot;             ///< file name, in the run directory; empty for none
   double kimg = 0;                  ///< thousands of images shown when it was made
-  std::string dataset_fingerprint;  ///< of what it was trained with
+  std::string dataset_fingerprint;  ///< of what it was trained with or is compared with
   std::optional<int64_t> tick;      ///< of training, when it goes on at the same time
+  std::string images{};             ///< name of what was judged in place of a generator's images
 };
 
 /// metric-<name>.jsonl, in the run directory.

@@ -70,31 +70,38 @@ void agree_to_go_on(const std::string& failure, const MetricSetup& s) {
 
 }  // namespace
 
+at::Tensor sample_labels(const MetricSetup& s, const std::vector<int64_t>& samples) {
+  const Generator& g = s.generator;
+  const at::TensorOptions options = g.arena().options();
+  if (g.c_dim() == 0) return at::zeros({static_cast<int64_t>(samples.size()), 0}, options);
+  TORCH_CHECK(s.data != nullptr && s.data->label_dim() == g.c_dim(),
+              "a conditional generator needs a dataset with its labels");
+  const SampleRng rng(s.seed);
+  const auto size = static_cast<uint64_t>(s.data->size());
+  std::vector<int64_t> items;
+  for (const int64_t sample : samples) {
+    items.push_back(static_cast<int64_t>(
+        rng.below({Purpose::metric_label}, static_cast<uint32_t>(sample), size)));
+  }
+  return s.data->labels(items).to(options);
+}
+
 at::Tensor sample_latents(const MetricSetup& s, const std::vector<int64_t>& samples) {
   const Generator& g = s.generator;
-  const SampleRng rng(s.seed);
   const at::TensorOptions options = g.arena().options();
-  const at::Tensor z =
-      rng.normal({Purpose::metric_z}, samples, {g.z_dim()}, options.dtype().toScalarType());
-  at::Tensor c = at::zeros({static_cast<int64_t>(samples.size()), g.c_dim()}, options);
-  if (g.c_dim() > 0) {
-    TORCH_CHECK(s.data != nullptr && s.data->label_dim() == g.c_dim(),
-                "a conditional generator needs a dataset with its labels");
-    std::vector<int64_t> items;
-    for (const int64_t sample : samples) {
-      const auto size = static_cast<uint64_t>(s.data->size());
-      items.push_back(static_cast<int64_t>(
-          rng.below({Purpose::metric_label}, static_cast<uint32_t>(sample), size)));
-    }
-    c = s.data->labels(items).to(options);
-  }
-  return g.broadcast(g.map(z.to(options), c));
+  const at::Tensor z = SampleRng(s.seed).normal({Purpose::metric_z}, samples, {g.z_dim()},
+                                                options.dtype().toScalarType());
+  return g.broadcast(g.map(z.to(options), sample_labels(s, samples)));
 }
 
 void on_all_ranks(const MetricSetup& s, const std::function<void()>& work) {
   const std::string failure = failure_of(work);
   const double worst = s.comm.max(failure.empty() ? -1.0 : s.comm.rank());
   if (worst >= 0) throw InputError(s.comm.broadcast(failure, static_cast<int>(worst)));
+}
+
+void stop_if_asked(const MetricSetup& s) {
+  agree_to_go_on("", s);
 }
 
 void for_each_batch(

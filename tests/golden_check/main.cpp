@@ -9,6 +9,7 @@
 #include <fnmatch.h>
 
 #include "golden.h"
+#include "parallel/mpi_session.h"
 
 namespace galette::golden {
 namespace {
@@ -103,5 +104,6 @@ int run(int argc, char** argv) {
 }  // namespace galette::golden
 
 int main(int argc, char** argv) {
+  const galette::MpiSession mpi(&argc, &argv);
   return galette::golden::run(argc, argv);
 }

@@ -3,6 +3,9 @@
 // features. All are computed in double precision, whatever the type of the case.
 #include "golden.h"
 #include "metrics/feature_math.h"
+#include "metrics/generator_metrics.h"
+#include "metrics/neighbours.h"
+#include "parallel/mpi_communicator.h"
 
 namespace galette::golden {
 namespace {
@@ -40,29 +43,38 @@ void check_kernel(const Case& c) {
   compare(c, "out/kid", sum / static_cast<double>(real_rows.size(0)), kKernelTolerance);
 }
 
-double fraction(const at::Tensor& manifold, const at::Tensor& probes, int64_t k) {
-  const at::Tensor radii = neighbour_radii(manifold, manifold, k);
-  return static_cast<double>(count_inside(manifold, radii, probes)) /
-         static_cast<double>(probes.size(0));
-}
-
 /// The features are those of another group, rounded to 16 bits.
 void check_precision_recall(const Case& c, int64_t k) {
   const auto features = [&](const std::string& name) {
-    return c.file().read("pr_features/in/" + name).to(at::kHalf).to(at::kDouble);
+    return c.file().read("pr_features/in/" + name).to(at::kHalf).to(at::kFloat);
   };
-  const at::Tensor real = features("real"), fake = features("gen");
-  compare(c, "out/precision_exact_distances", fraction(real, fake, k));
-  compare(c, "out/recall_exact_distances", fraction(fake, real, k));
+  MpiCommunicator alone(MPI_COMM_SELF);
+  const Coverage result =
+      coverage(SharedFeatures(features("real"), alone), SharedFeatures(features("gen"), alone), k);
+  compare(c, "out/precision_exact_distances", result.precision);
+  compare(c, "out/recall_exact_distances", result.recall);
 }
 
 void check_inception_score(const Case& c) {
   const at::Tensor log_p = c.raw("in/probs").to(at::kDouble).log();
-  const MeanAndDeviation score = inception_score(log_p), of_seven = inception_score(log_p, 7);
+  const auto score_of = [&](int64_t splits) {
+    InceptionScore score(log_p.size(0), splits, log_p.size(1));
+    int64_t first = 0;
+    for (const at::Tensor& part : log_p.split(17)) {
+      score.add(first, part);
+      first += part.size(0);
+    }
+    return score.value();
+  };
+  const MeanAndDeviation score = score_of(10), of_seven = score_of(7);
   compare(c, "out/mean", score.mean);
   compare(c, "out/std", score.deviation, kScoreTolerance);
   compare(c, "out/mean_splits7", of_seven.mean);
   compare(c, "out/std_splits7", of_seven.deviation, kScoreTolerance);
+}
+
+void check_path_length(const Case& c) {
+  compare(c, "out/ppl", mean_path_length(c.raw("in/dist").to(at::kDouble)));
 }
 
 bool run(const Case& c) {
@@ -76,9 +88,11 @@ bool run(const Case& c) {
     check_precision_recall(c, 3);
   } else if (c.name().starts_with("pr_nhood5")) {
     check_precision_recall(c, 5);
+  } else if (c.name() == "ppl") {
+    check_path_length(c);
   } else {
-    // The features of the two above; path lengths, which are not computed yet.
-    return c.name() == "pr_features" || c.name() == "ppl" || c.name() == "slerp";
+    // The features of precision and recall; paths in Z, of which no metric is made.
+    return c.name() == "pr_features" || c.name() == "slerp";
   }
   return true;
 }

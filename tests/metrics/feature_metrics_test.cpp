@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <optional>
 
 #include <fmt/format.h>
@@ -14,7 +15,9 @@
 #include "io/dataset_packer.h"
 #include "io/image_codec.h"
 #include "metrics/feature_math.h"
+#include "metrics/generated_images.h"
 #include "metrics/metric_result.h"
+#include "models/creps.h"
 #include "parallel/mpi_communicator.h"
 #include "tests/cli/tiny_networks.h"
 #include "tests/support/input_error.h"
@@ -37,14 +40,25 @@ TEST(FeatureMath, FrechetDistanceOfShiftedAndScaledFeatures) {
   EXPECT_NEAR(frechet_distance(a, c), expected, 1e-9);
 }
 
-TEST(FeatureMath, PrecisionFallsAndRecallStaysWhenImagesAreAdded) {
-  const at::Tensor real = at::randn({200, 4}, at::kDouble);
-  const at::Tensor fake = at::cat({real, real + 100});
-  const auto inside = [](const at::Tensor& manifold, const at::Tensor& probes) {
-    return count_inside(manifold, neighbour_radii(manifold, manifold, 3), probes);
-  };
-  EXPECT_EQ(inside(real, fake), 200);
-  EXPECT_EQ(inside(fake, real), 200);
+TEST(FeatureMath, InceptionScoreOfPartsIsThatOfTheFormula) {
+  const at::Tensor log_p = at::log_softmax(4 * at::randn({43, 7}, at::kDouble), 1);
+  log_p[5].fill_(-std::numeric_limits<double>::infinity());  // underflown
+  log_p[5][3] = 0;
+  constexpr int64_t kSplits = 4;
+  InceptionScore parts(43, kSplits, 7), first(43, kSplits, 7);
+  first.add(0, log_p.slice(0, 0, 19));
+  parts.add(19, log_p.slice(0, 19, 24));
+  parts.add(24, log_p.slice(0, 24, 43));
+  parts.sums += first.sums;
+  std::vector<double> scores;
+  for (int64_t i = 0; i < kSplits; ++i) {
+    const at::Tensor p = log_p.slice(0, 43 * i / kSplits, 43 * (i + 1) / kSplits).exp();
+    const at::Tensor ratio = (p / p.mean(0, true)).clamp_min(1e-300);
+    scores.push_back(std::exp((p * ratio.log()).sum(1).mean().item<double>()));
+  }
+  const at::Tensor expected = at::tensor(scores, at::kDouble);
+  EXPECT_NEAR(parts.value().mean, expected.mean().item<double>(), 1e-12);
+  EXPECT_NEAR(parts.value().deviation, expected.std(false).item<double>(), 1e-12);
 }
 
 /// Stands for a trained network: means and squares of pixels.
@@ -89,9 +103,17 @@ class FeatureMetricsRanks : public ::testing::Test {
 
   std::vector<std::pair<std::string, double>> values(const Metric& metric,
                                                      Communicator& comm) const {
+    return feature_metric(metric, setup(comm)).values;
+  }
+  MetricSetup setup(Communicator& comm) const {
     MetricSetup setup{*generator_, comm, 3, &*data_};
     setup.detectors = {&inception_, &vgg_};
-    return feature_metric(metric, setup).values;
+    return setup;
+  }
+  static Metric metric(const std::string& name, int64_t samples) {
+    Metric metric = parse_metric(name);
+    metric.samples = samples;
+    return metric;
   }
 
   MpiCommunicator world_{MPI_COMM_WORLD}, self_{MPI_COMM_SELF};
@@ -115,6 +137,72 @@ TEST_F(FeatureMetricsRanks, DoNotDependOnTheNumberOfRanks) {
       EXPECT_NEAR(together[i].second, alone[i].second, 1e-9) << alone[i].first;
     }
   }
+}
+
+TEST_F(FeatureMetricsRanks, KeptFeaturesGiveTheSameValues) {
+  const testing::TempDir cache(MPI_COMM_WORLD);
+  MetricSetup shared = setup(world_), alone = setup(self_);
+  shared.cache = cache.path();
+  for (const char* name : {"fid50k_full", "kid50k", "pr50k3_full"}) {
+    const Metric some = metric(name, 21);
+    const FeatureResult first = feature_metric(some, shared), second = feature_metric(some, shared);
+    EXPECT_FALSE(first.real_cached) << name;
+    EXPECT_TRUE(second.real_cached) << name;
+    EXPECT_EQ(first.num_real, second.num_real);
+    EXPECT_EQ(first.values, second.values) << name;
+    alone.cache = cache.path();
+    const FeatureResult by_one = feature_metric(some, alone);
+    EXPECT_TRUE(by_one.real_cached) << name;
+    EXPECT_NEAR(by_one.values[0].second, first.values[0].second, 1e-9) << name;
+  }
+}
+
+TEST_F(FeatureMetricsRanks, GivenImagesAreJudgedWithoutAGenerator) {
+  const auto real = open_image_set(dir_.file("real.h5"));
+  const auto folder = open_image_set(dir_.file("images"));
+  for (ImageSet* images : {real.get(), folder.get()}) {
+    MetricSetup given{nullptr, world_, 3, &*data_};
+    given.detectors = {&inception_, &vgg_};
+    given.images = images;
+    EXPECT_NEAR(feature_metric(metric("fid50k_full", kImages), given).values[0].second, 0, 1e-9);
+    for (const auto& [name, value] : feature_metric(metric("pr50k3_full", kImages), given).values) {
+      EXPECT_EQ(value, 1) << name;
+    }
+    EXPECT_THAT(testing::error_of([&] { feature_metric(metric("fid50k_full", 38), given); }),
+                ::testing::HasSubstr("fid50k_full: takes 38 images, and there are 37"));
+  }
+}
+
+TEST_F(FeatureMetricsRanks, AtAnotherScaleImagesAreMadeLarger) {
+  MetricSetup large = setup(world_);
+  large.scale = 2.5;
+  const at::NoGradGuard no_grad;
+  const at::Tensor images = GeneratedImages(large, 3).images({0, 1, 2});
+  ASSERT_EQ(images.sizes(), at::IntArrayRef({3, 3, 40, 40}));
+  const auto& g = dynamic_cast<const CrepsGenerator&>(*generator_);
+  const at::Tensor line = CrepsGenerator::grid(40, at::kFloat);
+  const at::Tensor expected =
+      (g.synthesize_at(sample_latents(large, {0, 1, 2}), line, line) * 127.5 + 128).clamp(0, 255);
+  EXPECT_LE((images.to(at::kFloat) - expected.floor()).abs().max().item<float>(), 1);
+  EXPECT_NE(values(metric("fid50k_full", 9), world_)[0].second,
+            feature_metric(metric("fid50k_full", 9), large).values[0].second);
+}
+
+/// Noise of a sample is its own, whatever others it is computed with.
+TEST_F(FeatureMetricsRanks, NoiseIsRandomAndThatOfTheSample) {
+  const auto g = testing::tiny_generator(testing::kStyleGan2, testing::tiny_args());
+  const MetricSetup noisy{*g, self_, 3};
+  const at::NoGradGuard no_grad;
+  const at::Tensor ws = sample_latents(noisy, {4, 5});
+  const at::Tensor both = render_samples(noisy, ws, {4, 5});
+  EXPECT_LT((both[1] - render_samples(noisy, ws.slice(0, 1), {5})[0]).abs().max().item<float>(),
+            1e-4f);
+  const auto differs = [&](const at::Tensor& other) {
+    return (other - both).abs().max().item<float>();
+  };
+  EXPECT_GT(differs(render_samples(noisy, ws, {6, 7})), 0.01f);
+  EXPECT_GT(differs(render_samples(noisy, ws, {4, 5}, 1)), 0.01f);
+  EXPECT_GT(differs(g->synthesize(ws)), 0.01f);
 }
 
 TEST_F(FeatureMetricsRanks, TooFewImagesAreRefused) {

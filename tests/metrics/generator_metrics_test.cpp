@@ -32,11 +32,13 @@ TEST(MetricName, AnyNumberOfSamples) {
   EXPECT_EQ(parse_metric("eqr200").kind, MetricKind::eqr);
   EXPECT_EQ(parse_metric("scale_consistency2k").kind, MetricKind::scale_consistency);
   for (const char* name : {"fid50k_full", "kid5k_full", "pr50k3_full", "pr5k3", "fid1k", "kid50k",
-                           "is10k", "ppl2_wend"}) {
+                           "is10k", "ppl2_wend", "ppl2_wend5k"}) {
     EXPECT_NE(parse_metric(name).samples, 0) << name;
   }
   EXPECT_FALSE(parse_metric("fid5k").higher_is_better);
   EXPECT_EQ(parse_metric("pr5k3_full").samples, 5000);
+  EXPECT_EQ(parse_metric("ppl2_wend").samples, 50'000);
+  EXPECT_EQ(parse_metric("ppl2_wend70").samples, 70);
 }
 
 TEST(MetricName, OthersAreRefused) {
@@ -51,6 +53,9 @@ TEST(MetricName, ObstaclesNameWhatIsMissing) {
   EXPECT_THAT(metric_obstacle(parse_metric("fid1k"), "creps"), HasSubstr("detector"));
   EXPECT_THAT(metric_obstacle(parse_metric("pr9k3"), "creps", {"inception"}), HasSubstr("vgg16"));
   EXPECT_EQ(metric_obstacle(parse_metric("fid1k"), "creps", {"vgg16", "inception"}), "");
+  EXPECT_THAT(metric_obstacle(parse_metric("ppl2_wend"), "creps", {"vgg16"}), HasSubstr("LPIPS"));
+  EXPECT_EQ(metric_obstacle(parse_metric("ppl2_wend"), "creps", {"lpips"}), "");
+  EXPECT_EQ(metric_obstacle(parse_metric("ppl2_wend"), "", {"lpips"}), "needs a network");
   EXPECT_THAT(metric_obstacle(parse_metric("eqr1k"), "creps"), HasSubstr("StyleGAN3"));
   EXPECT_EQ(metric_obstacle(parse_metric("eqr1k"), "stylegan3"), "");
   EXPECT_THAT(metric_obstacle(parse_metric("scale_consistency1"), "stylegan2"), HasSubstr("CREPS"));
