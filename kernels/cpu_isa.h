@@ -4,9 +4,40 @@
 // body and all that it calls must be force-inlined, or a copy would call code of another.
 #pragma once
 
+#include <optional>
+#include <string>
+
 #define GALETTE_FORCE_INLINE __attribute__((always_inline))
 
 namespace galette {
+
+/// Instruction sets, each with all of the ones before it.
+enum class CpuIsa { baseline, avx2, avx512 };
+
+/// The largest of this machine.
+CpuIsa largest_cpu_isa();
+
+/// The one in use: the largest, or what GALETTE_CPU=baseline|avx2|avx512 limits it to. Throws
+/// std::runtime_error when that is wrong.
+CpuIsa cpu_isa();
+
+/// What is wrong with GALETTE_CPU, in words; nothing when it is fine.
+std::optional<std::string> cpu_isa_error();
+
+/// "x86-64", "AVX2" or "AVX-512".
+const char* cpu_isa_name(CpuIsa isa);
+
+/// While it lives, cpu_isa() is `isa` on all threads; the machine must have it.
+class CpuIsaGuard {
+ public:
+  explicit CpuIsaGuard(CpuIsa isa);
+  CpuIsaGuard(const CpuIsaGuard&) = delete;
+  CpuIsaGuard& operator=(const CpuIsaGuard&) = delete;
+  ~CpuIsaGuard();
+
+ private:
+  CpuIsa before_;
+};
 
 #if defined(__x86_64__)
 template <class Body>
@@ -15,8 +46,7 @@ __attribute__((target("avx2,fma"))) void run_avx2(const Body& body) {
 }
 
 inline bool cpu_has_avx2() {
-  static const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  return has;
+  return cpu_isa() >= CpuIsa::avx2;
 }
 
 template <class Body>
@@ -26,10 +56,7 @@ __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))) void run_
 }
 
 inline bool cpu_has_avx512() {
-  static const bool has = cpu_has_avx2() && __builtin_cpu_supports("avx512f") &&
-                          __builtin_cpu_supports("avx512bw") &&
-                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  return has;
+  return cpu_isa() >= CpuIsa::avx512;
 }
 #endif
 

@@ -30,6 +30,7 @@
 #include "cli/version.h"
 #include "cli/video_command.h"
 #include "io/check.h"
+#include "kernels/cpu_isa.h"
 #include "kernels/dispatch.h"
 #include "parallel/mpi_session.h"
 #include "training/preemption.h"
@@ -86,6 +87,7 @@ int run(int argc, char** argv, bool prints) {
   }
   if (!action) throw InputError("a subcommand is required (see `galette --help`)");
   if (const std::optional<std::string> error = kernel_path_error()) throw InputError(*error);
+  if (const std::optional<std::string> error = cpu_isa_error()) throw InputError(*error);
   return action();
 }
 

@@ -45,8 +45,9 @@ std::string cuda_text() {
 /// What the operators are compiled for, and what this machine takes of it.
 std::string instruction_sets() {
 #ifdef __x86_64__
-  return fmt::format("x86-64 and AVX2 with FMA; here: {}; LibTorch's own operators: {}",
-                     cpu_has_avx2() ? "AVX2" : "x86-64", at::get_cpu_capability());
+  return fmt::format("x86-64, AVX2 with FMA and AVX-512; here: {}; LibTorch's own operators: {}",
+                     cpu_isa_name(cpu_isa_error() ? largest_cpu_isa() : cpu_isa()),
+                     at::get_cpu_capability());
 #else
   return fmt::format("the compiler's; LibTorch's own operators: {}", at::get_cpu_capability());
 #endif

@@ -103,6 +103,12 @@ TEST(BenchKernels, AnUnknownKernelPathIsRefused) {
               HasSubstr("GALETTE_KERNELS=slow: give fused or plain, or leave it unset"));
 }
 
+TEST(BenchKernels, AnUnknownInstructionSetIsRefused) {
+  const Outcome o = run_program(1, "bench kernels --repeat=1", "GALETTE_CPU=mmx");
+  EXPECT_EQ(o.code, 2) << o.out;
+  EXPECT_THAT(o.complaint(), HasSubstr("GALETTE_CPU=mmx: give baseline, avx2 or avx512"));
+}
+
 TEST(BenchStep, WrongOptionsAreRefused) {
   const auto expect_refusal = [](const std::string& arguments, const std::string& complaint) {
     const Outcome o = run_program(1, arguments);

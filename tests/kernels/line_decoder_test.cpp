@@ -7,6 +7,7 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include "kernels/cpu_isa.h"
 #include "kernels/dispatch.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/refusal.h"
@@ -135,6 +136,19 @@ TEST(LineDecoder, Float32EqualsFloat64) {
       // derivatives take the other slope: up to a hundredth of all in images this small.
       const double tolerance = i == narrow.size() ? 2e-5 : 2e-2;
       EXPECT_LE(error.norm().item<double>(), tolerance * expected[i].norm().item<double>()) << i;
+    }
+  }
+}
+
+TEST(LineDecoder, EqualsTheCompositionWithEveryInstructionSet) {
+  const testing::OneThread one_thread;
+  for (const CpuIsa isa : {CpuIsa::baseline, CpuIsa::avx2, CpuIsa::avx512}) {
+    if (isa > largest_cpu_isa()) continue;
+    const CpuIsaGuard guard(isa);
+    for (const Shape& s : kShapes) {
+      const Tensors in = inputs(s, at::kDouble);
+      expect_close(derivatives(s, in, KernelPath::fused, 2),
+                   derivatives(s, in, KernelPath::plain, 2), 1e-12);
     }
   }
 }
