@@ -54,6 +54,10 @@ class Communicator {
   /// ranks they are then undefined.
   virtual std::unique_ptr<PendingCollective> start_reduce_scatter(at::Tensor values) = 0;
 
+  /// Throws when an earlier operation is known to have failed on the device, whose results are then
+  /// worth nothing. Not collective.
+  virtual void check() {}
+
   /// A string from `root`, on all ranks.
   virtual std::string broadcast(const std::string& text, int root) = 0;
 

@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "io/check.h"
+#include "parallel/device_choice.h"
+#include "parallel/gpu.h"
 
 namespace galette {
 namespace {
@@ -34,84 +36,145 @@ at::Tensor reduced(int ranks, int64_t n, ReduceOp op, at::ScalarType type) {
   return t.to(type);
 }
 
-class CommunicatorRanks : public ::testing::TestWithParam<std::tuple<at::ScalarType, int64_t>> {
+bool same(const at::Tensor& a, const at::Tensor& b) {
+  return at::equal(a.cpu(), b.cpu());
+}
+
+/// Why NCCL cannot be tested here; empty when it can. Equal on all ranks.
+std::string gpu_obstacle(Communicator& comm) {
+  try {
+    if (choose_device(DeviceWish::automatic, comm).gpu >= 0) return "";
+    return "NCCL is not tested: no GPU is visible";
+  } catch (const InputError& error) {
+    return std::string("NCCL is not tested: ") + error.what();
+  }
+}
+
+/// How tensors travel. MPI's messages of five elements stand for those that are too long for one.
+enum class Over { mpi, mpi_in_pieces, nccl };
+
+void PrintTo(Over over, std::ostream* out) {
+  *out << (over == Over::nccl ? "NCCL" : over == Over::mpi ? "MPI" : "MPI in pieces");
+}
+
+class CommunicatorRanks : public ::testing::TestWithParam<std::tuple<at::ScalarType, Over>> {
  protected:
+  void SetUp() override {
+    const Over over = std::get<1>(GetParam());
+    const int64_t most = over == Over::mpi_in_pieces ? 5 : int64_t{1} << 30;
+    auto host = std::make_unique<MpiCommunicator>(MPI_COMM_WORLD, most);
+    if (over != Over::nccl) {
+      comm_ = std::move(host);
+      return;
+    }
+    if (const std::string obstacle = gpu_obstacle(*host); !obstacle.empty())
+      GTEST_SKIP() << obstacle;
+    const int gpu = choose_device(DeviceWish::cuda, *host).gpu;
+    use_gpu(gpu);
+    device_ = at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(gpu));
+    comm_ = make_gpu_communicator(*host, gpu);
+  }
+
+  at::Tensor on_device(const at::Tensor& values) const { return values.to(device_); }
+  /// The values of this rank.
+  at::Tensor own(int64_t n) const { return on_device(of_rank(comm_->rank(), n, type_)); }
+  at::Tensor nothing(at::IntArrayRef shape) const { return on_device(at::full(shape, 99, type_)); }
+
   at::ScalarType type_ = std::get<0>(GetParam());
-  MpiCommunicator comm_{MPI_COMM_WORLD, std::get<1>(GetParam())};
+  at::Device device_ = at::kCPU;
+  std::unique_ptr<Communicator> comm_;
 };
 
 TEST_P(CommunicatorRanks, AllReduce) {
   for (const ReduceOp op : {ReduceOp::sum, ReduceOp::min, ReduceOp::max}) {
-    at::Tensor t = of_rank(comm_.rank(), kElements, type_);
-    comm_.all_reduce(t, op);
-    EXPECT_TRUE(at::equal(t, reduced(comm_.size(), kElements, op, type_)));
+    at::Tensor t = own(kElements);
+    comm_->all_reduce(t, op);
+    EXPECT_TRUE(same(t, reduced(comm_->size(), kElements, op, type_)));
   }
 }
 
 TEST_P(CommunicatorRanks, ReduceScatterGivesEachRankItsPartOfTheSum) {
-  const int64_t total = kElements * comm_.size();
-  at::Tensor part = at::full({kElements}, 99, type_);
-  comm_.reduce_scatter(of_rank(comm_.rank(), total, type_), part);
-  const at::Tensor sum = reduced(comm_.size(), total, ReduceOp::sum, type_);
-  EXPECT_TRUE(at::equal(part, sum.narrow(0, comm_.rank() * kElements, kElements)));
+  const int64_t total = kElements * comm_->size();
+  at::Tensor part = nothing({kElements});
+  comm_->reduce_scatter(own(total), part);
+  const at::Tensor sum = reduced(comm_->size(), total, ReduceOp::sum, type_);
+  EXPECT_TRUE(same(part, sum.narrow(0, comm_->rank() * kElements, kElements)));
 }
 
 TEST_P(CommunicatorRanks, StartedAllReducesGoOnTogether) {
-  const at::Tensor added = of_rank(comm_.rank(), kElements, type_), highest = added.clone();
-  const auto sum = comm_.start_all_reduce(added, ReduceOp::sum);
-  const auto max = comm_.start_all_reduce(highest, ReduceOp::max);
+  const at::Tensor added = own(kElements), highest = added.clone();
+  const auto sum = comm_->start_all_reduce(added, ReduceOp::sum);
+  const auto max = comm_->start_all_reduce(highest, ReduceOp::max);
   max->wait();
   EXPECT_TRUE(max->test());
   while (!sum->test()) {
   }
   sum->wait();  // once more does no harm
-  EXPECT_TRUE(at::equal(added, reduced(comm_.size(), kElements, ReduceOp::sum, type_)));
-  EXPECT_TRUE(at::equal(highest, reduced(comm_.size(), kElements, ReduceOp::max, type_)));
+  EXPECT_TRUE(same(added, reduced(comm_->size(), kElements, ReduceOp::sum, type_)));
+  EXPECT_TRUE(same(highest, reduced(comm_->size(), kElements, ReduceOp::max, type_)));
 }
 
 TEST_P(CommunicatorRanks, StartedReduceScattersSumTheOwnPartInPlace) {
-  const int64_t total = kElements * comm_.size();
-  const at::Tensor values = of_rank(comm_.rank(), total, type_), others = values + 1;
-  const auto pending = comm_.start_reduce_scatter(values);
-  const auto further = comm_.start_reduce_scatter(others);
+  const int64_t total = kElements * comm_->size();
+  const at::Tensor values = own(total), others = values + 1;
+  const auto pending = comm_->start_reduce_scatter(values);
+  const auto further = comm_->start_reduce_scatter(others);
   pending->wait();
   further->wait();
-  const at::Tensor sum = reduced(comm_.size(), total, ReduceOp::sum, type_)
-                             .narrow(0, comm_.rank() * kElements, kElements);
-  EXPECT_TRUE(at::equal(values.narrow(0, comm_.rank() * kElements, kElements), sum));
-  EXPECT_TRUE(at::equal(others.narrow(0, comm_.rank() * kElements, kElements), sum + comm_.size()));
+  const at::Tensor sum = reduced(comm_->size(), total, ReduceOp::sum, type_)
+                             .narrow(0, comm_->rank() * kElements, kElements);
+  EXPECT_TRUE(same(values.narrow(0, comm_->rank() * kElements, kElements), sum));
+  EXPECT_TRUE(same(others.narrow(0, comm_->rank() * kElements, kElements), sum + comm_->size()));
 }
 
 TEST_P(CommunicatorRanks, AllGatherOfThePartThatIsInPlace) {
-  at::Tensor all = at::full({comm_.size(), kElements}, 99, type_);
-  all[comm_.rank()].copy_(of_rank(comm_.rank(), kElements, type_));
-  comm_.all_gather(all[comm_.rank()], all);
-  for (int r = 0; r < comm_.size(); ++r) {
-    EXPECT_TRUE(at::equal(all[r], of_rank(r, kElements, type_))) << "part of rank " << r;
+  at::Tensor all = nothing({comm_->size(), kElements});
+  all[comm_->rank()].copy_(own(kElements));
+  comm_->all_gather(all[comm_->rank()], all);
+  for (int r = 0; r < comm_->size(); ++r) {
+    EXPECT_TRUE(same(all[r], of_rank(r, kElements, type_))) << "part of rank " << r;
   }
 }
 
 TEST_P(CommunicatorRanks, AllGatherKeepsRankOrder) {
-  at::Tensor all = at::full({comm_.size(), kElements}, 99, type_);
-  comm_.all_gather(of_rank(comm_.rank(), kElements, type_), all);
-  for (int r = 0; r < comm_.size(); ++r) {
-    EXPECT_TRUE(at::equal(all[r], of_rank(r, kElements, type_))) << "part of rank " << r;
+  at::Tensor all = nothing({comm_->size(), kElements});
+  comm_->all_gather(own(kElements), all);
+  for (int r = 0; r < comm_->size(); ++r) {
+    EXPECT_TRUE(same(all[r], of_rank(r, kElements, type_))) << "part of rank " << r;
   }
 }
 
 TEST_P(CommunicatorRanks, BroadcastFromEveryRank) {
-  for (int root = 0; root < comm_.size(); ++root) {
-    at::Tensor t = of_rank(comm_.rank(), kElements, type_);
-    comm_.broadcast(t, root);
-    EXPECT_TRUE(at::equal(t, of_rank(root, kElements, type_)));
+  for (int root = 0; root < comm_->size(); ++root) {
+    at::Tensor t = own(kElements);
+    comm_->broadcast(t, root);
+    EXPECT_TRUE(same(t, of_rank(root, kElements, type_)));
   }
 }
 
-// A piece length of 5 takes the path of tensors that are too long for one MPI message.
-INSTANTIATE_TEST_SUITE_P(Types, CommunicatorRanks,
-                         ::testing::Combine(::testing::Values(at::kFloat, at::kDouble, at::kInt,
-                                                              at::kLong, at::kByte),
-                                            ::testing::Values(int64_t{1} << 30, int64_t{5})));
+INSTANTIATE_TEST_SUITE_P(
+    Types, CommunicatorRanks,
+    ::testing::Combine(::testing::Values(at::kFloat, at::kDouble, at::kInt, at::kLong, at::kByte),
+                       ::testing::Values(Over::mpi, Over::mpi_in_pieces, Over::nccl)));
+
+TEST(NcclRanks, HostTensorsScalarsAndTextsTravelToo) {
+  MpiCommunicator host(MPI_COMM_WORLD);
+  if (const std::string obstacle = gpu_obstacle(host); !obstacle.empty()) GTEST_SKIP() << obstacle;
+  const int gpu = choose_device(DeviceWish::cuda, host).gpu;
+  use_gpu(gpu);
+  const std::unique_ptr<Communicator> comm = make_gpu_communicator(host, gpu);
+  const int n = comm->size();
+  EXPECT_EQ(comm->sum(comm->rank() + 1), 0.5 * n * (n + 1));
+  EXPECT_EQ(comm->broadcast(comm->rank() == n - 1 ? "galette" : "x", n - 1), "galette");
+  const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(gpu));
+  EXPECT_THROW(comm->all_reduce(at::ones({3}, device).to(at::kHalf), ReduceOp::sum), c10::Error);
+  EXPECT_THROW(comm->all_reduce(at::ones({3, 4}, device).t(), ReduceOp::sum), c10::Error);
+  const at::Tensor late = at::full({1 << 20}, 1.0, device);
+  comm->all_reduce(late.mul_(2), ReduceOp::sum);  // ordered after what was queued before
+  EXPECT_EQ(late.sub_(2 * n).abs_().max().item<double>(), 0);
+  comm->barrier();
+  comm->check();
+}
 
 TEST(CommunicatorScalarsRanks, SumMaxAnyAll) {
   MpiCommunicator comm(MPI_COMM_WORLD);

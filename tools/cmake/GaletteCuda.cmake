@@ -28,6 +28,36 @@ if(NOT GALETTE_CUDA STREQUAL "OFF")
 endif()
 message(STATUS "CUDA kernels: ${GALETTE_USE_CUDA}")
 
+# NCCL sums gradients over GPUs. LibTorch's wheel brings it along, without the plain .so link.
+if(GALETTE_USE_CUDA)
+  file(GLOB _wheel_nccl
+    "${PROJECT_SOURCE_DIR}/.deps/venv/lib/python3*/site-packages/nvidia/nccl")
+  find_path(GALETTE_NCCL_INCLUDE_DIR nccl.h
+    HINTS ${NCCL_ROOT} $ENV{NCCL_ROOT} $ENV{NCCL_HOME} ${_wheel_nccl} PATH_SUFFIXES include)
+  get_filename_component(_nccl_root "${GALETTE_NCCL_INCLUDE_DIR}" DIRECTORY)
+  find_library(GALETTE_NCCL_LIBRARY NAMES nccl libnccl.so.2 NAMES_PER_DIR
+    HINTS ${_nccl_root} ${NCCL_ROOT} PATH_SUFFIXES lib lib64)
+  if(NOT GALETTE_NCCL_INCLUDE_DIR OR NOT GALETTE_NCCL_LIBRARY)
+    message(FATAL_ERROR "nvcc was found, but not NCCL (nccl.h, libnccl.so.2): run tools/setup.sh, "
+                        "give -DNCCL_ROOT=..., or configure with -DGALETTE_CUDA=OFF")
+  endif()
+endif()
+
+# galette_add_gpu_sources(TARGET): links NCCL to a library that has the files gpu_cuda.cpp and
+# nccl_communicator.cpp for GPUs, and no_gpu.cpp in their place.
+function(galette_add_gpu_sources target)
+  get_target_property(sources ${target} SOURCES)
+  if(GALETTE_USE_CUDA)
+    list(FILTER sources EXCLUDE REGEX "/no_gpu\\.cpp$")
+    target_include_directories(${target} SYSTEM PUBLIC
+      $<BUILD_INTERFACE:${GALETTE_NCCL_INCLUDE_DIR}>)
+    target_link_libraries(${target} PUBLIC ${GALETTE_NCCL_LIBRARY})
+  else()
+    list(FILTER sources EXCLUDE REGEX "/(gpu_cuda|nccl_communicator)\\.cpp$")
+  endif()
+  set_target_properties(${target} PROPERTIES SOURCES "${sources}")
+endfunction()
+
 # galette_add_cuda_kernels(TARGET FOLDER): the .cu bodies, or the one file that throws in their place.
 function(galette_add_cuda_kernels target folder)
   get_target_property(sources ${target} SOURCES)

@@ -7,6 +7,10 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/galette)
 # Libraries are found at run time where they were found now. CMake leaves out of the link path what
 # lies inside the project, where tools/setup.sh puts LibTorch.
 set(library_folders ${LibTorch_LIBRARY_DIR} ${CUDAToolkit_LIBRARY_DIR})
+if(GALETTE_USE_CUDA)
+  get_filename_component(nccl_folder ${GALETTE_NCCL_LIBRARY} DIRECTORY)
+  list(APPEND library_folders ${nccl_folder})
+endif()
 set_target_properties(galette PROPERTIES
   INSTALL_RPATH "${library_folders}" INSTALL_RPATH_USE_LINK_PATH ON)
 install(TARGETS galette RUNTIME)

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// What this program knows of GPUs, in builds with and without CUDA: gpu_cuda.cpp or no_gpu.cpp.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "parallel/mpi_communicator.h"
+
+namespace galette {
+
+/// Whether this program was built with its CUDA kernels and NCCL.
+bool is_built_with_cuda();
+
+/// PCI ids, such as 0000:3b:00.0, of the GPUs that this process sees, in the order of their
+/// numbers; none without a GPU, a driver, or CUDA in this build.
+std::vector<std::string> visible_gpus();
+
+/// Makes GPU `index` the one that this thread uses from now on.
+void use_gpu(int index);
+
+/// Sums over the tensors of GPU `index`, which this rank uses alone; tensors in host memory travel
+/// as with `comm`. Collective.
+std::unique_ptr<Communicator> make_gpu_communicator(const MpiCommunicator& comm, int index);
+
+/// The version of NCCL, or "no".
+std::string nccl_version();
+
+}  // namespace galette

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+
+#include <c10/cuda/CUDAFunctions.h>
+#include <cuda_runtime_api.h>
+#include <fmt/format.h>
+#include <nccl.h>
+
+#include "kernels/cuda_check.h"
+#include "parallel/gpu.h"
+#include "parallel/nccl_communicator.h"
+
+namespace galette {
+
+bool is_built_with_cuda() {
+  return true;
+}
+
+std::vector<std::string> visible_gpus() {
+  std::vector<std::string> ids;
+  const int count = c10::cuda::device_count();
+  for (int index = 0; index < count; ++index) {
+    std::array<char, 32> id{};
+    CUDA_CHECK(cudaDeviceGetPCIBusId(id.data(), static_cast<int>(id.size()), index));
+    ids.emplace_back(id.data());
+  }
+  return ids;
+}
+
+void use_gpu(int index) {
+  c10::cuda::set_device(static_cast<c10::DeviceIndex>(index));
+}
+
+std::unique_ptr<Communicator> make_gpu_communicator(const MpiCommunicator& comm, int index) {
+  return std::make_unique<NcclCommunicator>(
+      comm.handle(), at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index)));
+}
+
+std::string nccl_version() {
+  int version = 0;
+  NCCL_CHECK(ncclGetVersion(&version));
+  return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
+
+}  // namespace galette

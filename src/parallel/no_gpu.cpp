@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Takes the place of gpu_cuda.cpp and nccl_communicator.cpp in builds without CUDA.
+#include <stdexcept>
+
+#include "parallel/gpu.h"
+
+namespace galette {
+namespace {
+
+[[noreturn]] void no_cuda() {
+  throw std::runtime_error(
+      "this program was built without CUDA: configure it with -DGALETTE_CUDA=ON");
+}
+
+}  // namespace
+
+bool is_built_with_cuda() {
+  return false;
+}
+
+std::vector<std::string> visible_gpus() {
+  return {};
+}
+
+void use_gpu(int) {
+  no_cuda();
+}
+
+std::unique_ptr<Communicator> make_gpu_communicator(const MpiCommunicator&, int) {
+  no_cuda();
+}
+
+std::string nccl_version() {
+  return "no";
+}
+
+}  // namespace galette
