@@ -97,7 +97,7 @@ RealBatch random_images(const TrainOptions& o, int64_t resolution) {
 std::vector<Timing> time_phases(const BenchOptions& o, Communicator& comm) {
   const TrainOptions& train = o.train;
   const ImageShape shape{o.resolution, kChannels, 0};
-  TrainState state = make_train_state(train, shape);
+  TrainState state = make_train_state(train, shape, optimizer_share(train, comm.rank()));
   const Draws draws(SampleRng(kSeed), tensor_options(train));
   const LossConfig losses = loss_config(train);
   const auto no_labels = [](Phase, int64_t, const std::vector<int64_t>& samples) {

@@ -71,7 +71,7 @@ void GradientReducer::on_gradient(size_t parameter) {
   if (!is_last_pass_) return;
   TORCH_CHECK(is_reached_[parameter] == 0,
               "gradient reducer: ", arena_.parameters()[parameter].name,
-              " is reached again after the last pass");
+              " is reached again after its last pass");
   is_reached_[parameter] = 1;
   ++gradients_;
   const auto [first, last] = units_of(arena_.parameters()[parameter]);

@@ -66,11 +66,16 @@ int64_t state_elements(const Network& network, int64_t copies) {
 MemoryEstimate estimate_memory(const TrainOptions& o, const Generator& g, const Discriminator& d) {
   const auto bytes = static_cast<int64_t>(g.arena().options().dtype().itemsize());
   MemoryEstimate estimate;
-  // Value, gradient and second moment; the average has its value alone.
-  estimate.state = bytes * (state_elements(g, 3) + state_elements(g, 1) + state_elements(d, 3));
-  // Each rank copies the share that it writes.
-  estimate.save =
-      bytes * (state_elements(g, 2) + state_elements(g, 1) + state_elements(d, 2)) / *o.gpus;
+  // Value and gradient; the average has its value alone. Then the second moments.
+  const int64_t moments = g.arena().flat_parameters().numel() + d.arena().flat_parameters().numel();
+  const int64_t sharers = o.shard_optimizer ? *o.gpus : 1;
+  estimate.state = bytes * (state_elements(g, 2) + state_elements(g, 1) + state_elements(d, 2) +
+                            moments / sharers);
+  // Each rank copies the share that it writes, after collecting what of it others hold.
+  const int64_t collected = o.shard_optimizer ? moments : 0;
+  estimate.save = bytes *
+                  (state_elements(g, 2) + state_elements(g, 1) + state_elements(d, 2) + collected) /
+                  *o.gpus;
   const int64_t results = o.is_stylegan3() ? kKeptResultsStyleGan3 : kKeptResults;
   const int64_t in_g = kept_elements(
       g, results, [&](const std::string& name) { return generator_positions(name, g); });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/phases.h"
 
+#include <chrono>
 #include <limits>
 #include <utility>
 
@@ -38,26 +39,24 @@ void require_grad(TrainState& state, bool generator) {
   state.d->arena().set_requires_grad(!generator);
 }
 
-constexpr int64_t kAllFinite = std::numeric_limits<int64_t>::max();
+using Clock = std::chrono::steady_clock;
 
-/// The first parameter whose gradient on this rank is not finite, or kAllFinite.
-int64_t first_non_finite(const ParameterArena& arena) {
-  // One pass over memory; a sum of finite values may overflow, but then the search finds nothing.
-  if (arena.flat_gradients().sum().isfinite().item<bool>()) return kAllFinite;
-  const std::vector<ArenaEntry>& entries = arena.parameters();
-  for (size_t i = 0; i < entries.size(); ++i) {
-    const at::Tensor gradient =
-        arena.flat_gradients().narrow(0, entries[i].offset, entries[i].size);
-    if (!gradient.isfinite().all().item<bool>()) return static_cast<int64_t>(i);
-  }
-  return kAllFinite;
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// Collective: the lowest rank with such a gradient, and its tensor. `first` is this rank's.
+ReductionConfig reduction_config(const Adam& adam, const Communicator& comm) {
+  const bool overlaps = comm.size() > 1 && adam.plan().count() > 1;
+  return {adam.plan(), adam.is_shared(), overlaps};
+}
+
+/// Collective: the lowest rank with a gradient that is not finite, and the first such tensor there.
+/// `first` is this rank's, or -1.
 std::string describe_non_finite(Communicator& comm, Phase phase, const Network& network,
                                 int64_t first) {
   const auto count = static_cast<int64_t>(network.arena().parameters().size());
-  const int64_t code = first == kAllFinite ? kAllFinite : comm.rank() * count + first;
+  constexpr int64_t kAllFinite = std::numeric_limits<int64_t>::max();
+  const int64_t code = first < 0 ? kAllFinite : comm.rank() * count + first;
   const at::Tensor lowest = at::tensor({code}, at::kLong);
   comm.all_reduce(lowest, ReduceOp::min);
   const int64_t found = lowest.item<int64_t>();
@@ -75,7 +74,9 @@ PhaseRunner::PhaseRunner(TrainState& state, const LossConfig& config, const Batc
       plan_(plan),
       comm_(comm),
       inputs_(std::move(inputs)),
-      stats_(stats) {}
+      stats_(stats),
+      g_reducer_(state.g->arena(), comm, reduction_config(*state.g_adam, comm)),
+      d_reducer_(state.d->arena(), comm, reduction_config(*state.d_adam, comm)) {}
 
 GradientHealth PhaseRunner::run(Phase phase, const RealBatch& reals) {
   const bool generator = is_generator_phase(phase);
@@ -105,7 +106,7 @@ void PhaseRunner::g_main(int64_t step) {
   stats_.report("Loss/scores/fake", loss.logits);
   stats_.report("Loss/signs/fake", loss.logits.sign());
   stats_.report("Loss/G/loss", loss.loss);
-  backward(phase, loss.loss);
+  backward(phase, loss.loss, step == plan_.steps() - 1);
 }
 
 /// The penalty is taken against the mean length of the whole batch, so all lengths come first. With
@@ -123,7 +124,9 @@ GradientHealth PhaseRunner::g_reg() {
   const auto count = static_cast<double>(even_samples);
   PathLengthMean& mean = state_.path_length_mean;
   mean.update(comm_.sum(sum), count);
-  for (size_t step = 0; step < micro_samples.size(); ++step) {
+  size_t steps = micro_samples.size();
+  while (steps > 0 && micro_samples[steps - 1].empty()) --steps;
+  for (size_t step = 0; step < steps; ++step) {
     if (micro_samples[step].empty()) continue;
     const at::Tensor length =
         plan_.steps() == 1 ? micro_lengths[step] : lengths(micro_samples[step], true);
@@ -131,7 +134,7 @@ GradientHealth PhaseRunner::g_reg() {
     stats_.report("Loss/pl_penalty", penalty);
     stats_.report("Loss/G/reg", penalty * config_.path_length_weight);
     const at::Tensor weighted = mean.gradient_factors(length) * length;
-    backward(Phase::g_reg, weighted * config_.path_length_weight);
+    backward(Phase::g_reg, weighted * config_.path_length_weight, step == steps - 1);
   }
   return reduce_and_step(Phase::g_reg, 2 / (kSampleWeight * count));
 }
@@ -153,7 +156,7 @@ void PhaseRunner::d_main(int64_t step, const RealBatch& reals, BatchSums& sums) 
       discriminator_fake_loss(inputs_.critic(phase, Judged::generated, samples), images, c);
   stats_.report("Loss/scores/fake", fake.logits);
   stats_.report("Loss/signs/fake", fake.logits.sign());
-  backward(phase, fake.loss);
+  backward(phase, fake.loss, false);
   const int64_t first = step * plan_.micro;
   const AdversarialLoss real = discriminator_real_loss(
       inputs_.critic(phase, Judged::real, samples), inputs_.real_images(reals, first, plan_.micro),
@@ -162,7 +165,7 @@ void PhaseRunner::d_main(int64_t step, const RealBatch& reals, BatchSums& sums) 
   stats_.report("Loss/scores/real", real.logits);
   stats_.report("Loss/signs/real", real.logits.sign());
   stats_.report("Loss/D/loss", fake.loss + real.loss);
-  backward(phase, real.loss);
+  backward(phase, real.loss, step == plan_.steps() - 1);
 }
 
 void PhaseRunner::d_reg(int64_t step, const RealBatch& reals) {
@@ -177,21 +180,38 @@ void PhaseRunner::d_reg(int64_t step, const RealBatch& reals) {
   stats_.report("Loss/signs/real", r1.logits.sign());
   stats_.report("Loss/r1_penalty", r1.penalty);
   stats_.report("Loss/D/reg", weighted);
-  backward(phase, weighted);
+  backward(phase, weighted, step == plan_.steps() - 1);
 }
 
 GradientHealth PhaseRunner::reduce_and_step(Phase phase, double grad_scale) {
   const bool generator = is_generator_phase(phase);
   Network& network = generator ? static_cast<Network&>(*state_.g) : *state_.d;
-  ParameterArena& arena = network.arena();
-  const int64_t first = first_non_finite(arena);
-  comm_.all_reduce(arena.flat_gradients(), ReduceOp::sum);
-  // A rank whose share held no sample of this loss contributes zeros, but steps like the others.
-  comm_.all_reduce(arena.reached(), ReduceOp::max);
+  Adam& adam = generator ? *state_.g_adam : *state_.d_adam;
+  ReductionTime time = reducer(phase).finish(static_cast<int>(phase));
   GradientHealth health;
-  health.non_finite = (generator ? *state_.g_adam : *state_.d_adam).step(grad_scale);
-  if (health.non_finite > 0) health.where = describe_non_finite(comm_, phase, network, first);
+  health.non_finite = adam.step(grad_scale);
+  if (adam.is_shared()) {
+    const Clock::time_point begin = Clock::now();
+    gather_pieces(adam.plan(), network.arena().flat_parameters(), comm_);
+    health.non_finite = static_cast<int64_t>(comm_.sum(static_cast<double>(health.non_finite)));
+    time.exposed += seconds_since(begin);
+  }
+  if (health.non_finite > 0) {
+    health.where = describe_non_finite(comm_, phase, network, reducer(phase).first_non_finite());
+  }
+  report(phase, time);
   return health;
+}
+
+void PhaseRunner::report(Phase phase, const ReductionTime& time) {
+  if (comm_.rank() != 0) return;
+  const std::string name = "Timing/" + phase_name(phase);
+  stats_.report(name + "_comm_exposed_ms", 1000 * time.exposed);
+  stats_.report(name + "_comm_hidden_ms", 1000 * time.hidden);
+}
+
+GradientReducer& PhaseRunner::reducer(Phase phase) {
+  return is_generator_phase(phase) ? g_reducer_ : d_reducer_;
 }
 
 PhaseRunner::BatchSums PhaseRunner::empty_sums() const {
@@ -228,9 +248,11 @@ at::Tensor PhaseRunner::lengths(const std::vector<int64_t>& samples, bool differ
                       inputs_.synthesis(phase, samples), differentiable);
 }
 
-void PhaseRunner::backward(Phase phase, const at::Tensor& per_sample_loss) const {
+void PhaseRunner::backward(Phase phase, const at::Tensor& per_sample_loss, bool is_last) {
   const auto weight = kSampleWeight * static_cast<double>(config_.interval(phase));
-  torch::autograd::backward({per_sample_loss.sum() * weight}, {});
+  const at::Tensor loss = per_sample_loss.sum() * weight;
+  if (is_last) reducer(phase).begin_last_pass(static_cast<int>(phase));
+  torch::autograd::backward({loss}, {});
 }
 
 }  // namespace galette

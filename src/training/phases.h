@@ -14,6 +14,7 @@
 #include <ATen/ATen.h>
 
 #include "parallel/communicator.h"
+#include "parallel/gradient_reducer.h"
 #include "training/batch_plan.h"
 #include "training/phase_inputs.h"
 #include "training/stats.h"
@@ -47,13 +48,17 @@ class PhaseRunner {
   GradientHealth g_reg();
   void d_main(int64_t step, const RealBatch& reals, BatchSums& sums);
   void d_reg(int64_t step, const RealBatch& reals);
-  /// Sums gradients over the ranks and steps the optimiser of one network.
+  /// Sums gradients over the ranks and steps the optimiser of one network. Reports how long
+  /// communication took.
   GradientHealth reduce_and_step(Phase phase, double grad_scale);
   BatchSums empty_sums() const;
   void update_averages(const BatchSums& sums);
   at::Tensor lengths(const std::vector<int64_t>& samples, bool differentiable) const;
-  /// Differentiates a sum over samples with the weight of this phase.
-  void backward(Phase phase, const at::Tensor& per_sample_loss) const;
+  /// Differentiates a sum over samples with the weight of this phase. With its last pass on this
+  /// rank, gradients begin to travel.
+  void backward(Phase phase, const at::Tensor& per_sample_loss, bool is_last);
+  GradientReducer& reducer(Phase phase);
+  void report(Phase phase, const ReductionTime& time);
 
   TrainState& state_;
   LossConfig config_;
@@ -61,6 +66,7 @@ class PhaseRunner {
   Communicator& comm_;
   PhaseInputs inputs_;
   Statistics& stats_;
+  GradientReducer g_reducer_, d_reducer_;
 };
 
 }  // namespace galette

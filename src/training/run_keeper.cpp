@@ -35,8 +35,7 @@ SaverOptions saver_options(const RunSurroundings& surroundings) {
   SaverOptions result;
   result.folder = surroundings.run.path();
   result.keep = static_cast<size_t>(options.keep);
-  result.writer =
-      options.io == "rank0" ? io::CheckpointWriter::rank0 : io::CheckpointWriter::collective;
+  result.writer = checkpoint_writer(options);
   result.deadline = options.io_deadline;
   result.on_saved = [&watchdog = surroundings.watchdog] { watchdog.set_exit_code(kExitSavedGoOn); };
   return result;
@@ -47,6 +46,10 @@ std::string file_name(const std::string& path) {
 }
 
 }  // namespace
+
+io::CheckpointWriter checkpoint_writer(const TrainOptions& options) {
+  return options.io == "rank0" ? io::CheckpointWriter::rank0 : io::CheckpointWriter::collective;
+}
 
 RunKeeper::RunKeeper(const RunSurroundings& surroundings)
     : s_(surroundings),

@@ -30,6 +30,8 @@ struct RunSurroundings {
   std::chrono::system_clock::time_point start;  ///< of the process
 };
 
+io::CheckpointWriter checkpoint_writer(const TrainOptions& options);
+
 class RunKeeper {
  public:
   /// What a border leads to.

@@ -99,10 +99,16 @@ std::unique_ptr<Discriminator> make_run_discriminator(const TrainOptions& o,
   return d;
 }
 
-TrainState make_train_state(const TrainOptions& o, const ImageShape& shape) {
+OptimizerShare optimizer_share(const TrainOptions& o, int rank) {
+  if (!o.shard_optimizer) return {};
+  return {rank, static_cast<int>(*o.gpus)};
+}
+
+TrainState make_train_state(const TrainOptions& o, const ImageShape& shape,
+                            const OptimizerShare& share) {
   TrainState state(make_run_generator(o, shape), make_run_generator(o, shape),
                    make_run_discriminator(o, shape), *o.glr, o.dlr, lazy_intervals(o),
-                   static_cast<uint64_t>(o.seed));
+                   static_cast<uint64_t>(o.seed), share);
   state.ada = AdaController(ada_config(o));
   return state;
 }

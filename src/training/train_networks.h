@@ -28,8 +28,11 @@ at::TensorOptions tensor_options(const TrainOptions& options);
 std::unique_ptr<Generator> make_run_generator(const TrainOptions& options, const ImageShape& shape);
 std::unique_ptr<Discriminator> make_run_discriminator(const TrainOptions& options,
                                                       const ImageShape& shape);
+/// What of the optimisers' work is done by a rank.
+OptimizerShare optimizer_share(const TrainOptions& options, int rank);
 /// Freshly initialised networks.
-TrainState make_train_state(const TrainOptions& options, const ImageShape& shape);
+TrainState make_train_state(const TrainOptions& options, const ImageShape& shape,
+                            const OptimizerShare& share);
 
 LazyIntervals lazy_intervals(const TrainOptions& options);
 LossConfig loss_config(const TrainOptions& options);

@@ -113,6 +113,9 @@ void add_machine_options(OptionTable& table, TrainOptions& o) {
   const auto no = Defines::nothing;
   table.add("gpus", no, o.gpus, "number of ranks that the launcher must have started", {1})
       .default_text("as started");
+  table.add_flag("shard-optimizer", o.shard_optimizer,
+                 "share the optimisers' second moments and steps among the ranks: the same numbers "
+                 "in less memory, for an exchange of parameters after each step");
   table.add("workers", no, o.workers, "threads of a rank that read ahead", {1, 64});
   table.add("cache-mem", no, o.cache_mem, "GiB of memory for images", {0});
   table.add("nobench", no, o.nobench, "do not try out convolution algorithms (GPUs)");

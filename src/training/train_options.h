@@ -62,6 +62,7 @@ struct TrainOptions {
   int64_t workers = 3;
   double cache_mem = 4;  ///< GiB of host memory
   bool nobench = false;
+  bool shard_optimizer = false;
   std::string config;  ///< TOML file of options, or empty
   bool dry_run = false;
 

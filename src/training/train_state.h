@@ -4,11 +4,13 @@
 // happened.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 
 #include "io/checkpoint.h"
 #include "models/network.h"
+#include "parallel/communicator.h"
 #include "training/ada.h"
 #include "training/adam.h"
 #include "training/losses.h"
@@ -37,13 +39,25 @@ struct TrainState {
   /// Initial networks, identical on all ranks; G_ema starts as G.
   TrainState(std::unique_ptr<Generator> generator, std::unique_ptr<Generator> average,
              std::unique_ptr<Discriminator> discriminator, double g_lr, double d_lr,
-             const LazyIntervals& intervals, uint64_t seed);
+             const LazyIntervals& intervals, uint64_t seed, const OptimizerShare& share = {});
 
-  /// The arrays of a checkpoint: views of the live memory (on CPUs), for writing and for reading.
+  /// What all ranks have alike: views of the live memory (on CPUs).
   std::vector<io::FlatArray> arrays() const;
+  /// The arrays of a checkpoint: arrays(), and what this rank writes of second moments that the
+  /// ranks share. Collective.
+  std::vector<io::FlatArray> arrays_to_write(io::CheckpointWriter writer, Communicator& comm,
+                                             MPI_Comm files) const;
+  /// The arrays of a checkpoint to be read. Then take_read() takes what is not in place.
+  std::vector<io::FlatArray> arrays_to_read() const;
+  void take_read(const std::vector<io::FlatArray>& arrays);
   /// The scalars of a checkpoint.
   nlohmann::json scalars() const;
   void set_scalars(const nlohmann::json& scalars);
+
+ private:
+  /// `moment`: the second moments of an optimiser, or undefined to leave them out.
+  std::vector<io::FlatArray> arrays_with(
+      const std::function<at::Tensor(const Adam&)>& moment) const;
 };
 
 }  // namespace galette

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/trainer.h"
 
+#include <algorithm>
 #include <functional>
 #include <numeric>
 
@@ -56,7 +57,8 @@ Trainer::Trainer(const RunSurroundings& surroundings, const io::Dataset& data)
       comm_(surroundings.comm),
       draws_(SampleRng(static_cast<uint64_t>(options_.seed)), tensor_options(options_)),
       plan_(batch_plan(options_, comm_)),
-      state_(make_train_state(options_, image_shape(data))),
+      state_(
+          make_train_state(options_, image_shape(data), optimizer_share(options_, comm_.rank()))),
       losses_(loss_config(options_)),
       pipe_(make_augment_pipe(options_, image_shape(data))),
       phases_(state_, losses_, plan_, comm_,
@@ -272,7 +274,8 @@ io::CheckpointContent Trainer::checkpoint_content() {
   const at::Tensor statistics = statistics_.save(comm_).flatten();
   const double* values = statistics.const_data_ptr<double>();
   state["statistics"] = std::vector<double>(values, values + statistics.numel());
-  return {state_.arrays(), state};
+  state["statistics_names"] = Statistics::names();
+  return {state_.arrays_to_write(checkpoint_writer(options_), comm_, comm_.handle()), state};
 }
 
 void Trainer::save_checkpoint() {
@@ -291,9 +294,10 @@ void Trainer::save_last_checkpoint() {
 }
 
 bool Trainer::go_on_from_checkpoint() {
-  io::CheckpointContent content{state_.arrays(), {}};
+  io::CheckpointContent content{state_.arrays_to_read(), {}};
   const std::string path = keeper_.load(content);
   if (path.empty()) return false;
+  state_.take_read(content.arrays);
   const nlohmann::json& state = content.state;
   if (state.at("seed") != options_.seed || state.at("batch") != options_.batch ||
       state.at("dataset_fingerprint") != data_.info().fingerprint) {
@@ -301,16 +305,26 @@ bool Trainer::go_on_from_checkpoint() {
   }
   state_.set_scalars(state);
   state_.ada.load(state.at("ada"), comm_);
+  load_statistics(state);
+  log::info("Going on from {} at {:.1f} kimg.", path, static_cast<double>(state_.images) / 1000);
+  return true;
+}
+
+void Trainer::load_statistics(const nlohmann::json& state) {
+  const auto names = state.value("statistics_names", std::vector<std::string>());
+  if (!std::equal(names.begin(), names.end(), Statistics::names().begin(),
+                  Statistics::names().end())) {
+    log::info("The checkpoint has other statistics; those of this tick begin anew.");
+    return;
+  }
   std::vector<double> values;
   // Sums that are not finite were stored as null.
   for (const nlohmann::json& value : state.at("statistics")) {
     values.push_back(value.is_null() ? std::numeric_limits<double>::quiet_NaN()
                                      : value.get<double>());
   }
-  const auto names = static_cast<int64_t>(Statistics::names().size());
-  statistics_.load(at::tensor(values, at::kDouble).view({-1, names, 3}), comm_);
-  log::info("Going on from {} at {:.1f} kimg.", path, static_cast<double>(state_.images) / 1000);
-  return true;
+  const auto rows = static_cast<int64_t>(names.size());
+  statistics_.load(at::tensor(values, at::kDouble).view({-1, rows, 3}), comm_);
 }
 
 }  // namespace galette

@@ -42,6 +42,7 @@ class Trainer {
   /// Ends a run whose gradients stay broken, without saving what they led to.
   int give_up();
   bool go_on_from_checkpoint();
+  void load_statistics(const nlohmann::json& state);
   void start_prefetcher();
   std::vector<int64_t> items_of(int64_t iteration);
   io::Batch next_batch();

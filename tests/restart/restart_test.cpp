@@ -80,6 +80,20 @@ TEST(Restart, HowCheckpointsAreWrittenDoesNotMatter) {
   expect_equal_runs(apart, together);
 }
 
+TEST(Restart, RunsMayShareTheirOptimisersFromAnyStartOn) {
+  const std::string shared = fmt::format("{} --shard-optimizer", kOptions);
+  const TinyRun whole("not-shared", 2, kOptions);
+  ASSERT_EQ(whole.train().code, kExitDone);
+  train_and_stop(TinyRun("shared-first", 2, shared), SIGUSR1, 0);
+  const TinyRun at_first("shared-first", 2, kOptions);
+  ASSERT_EQ(at_first.train().code, kExitDone);
+  expect_equal_runs(at_first, whole);
+  train_and_stop(TinyRun("shared-later", 2, kOptions), SIGUSR1, 0);
+  const TinyRun later("shared-later", 2, shared);
+  ASSERT_EQ(later.train("--io=rank0").code, kExitDone);
+  expect_equal_runs(later, whole);
+}
+
 TEST(Restart, RanksAndMicroBatchesDoNotMatter) {
   const std::string option = fmt::format("{} --glr=0.0005 --dlr=0.0005", kOptions);
   const TinyRun one("on-1", 1, option), two("on-2", 2, option), four("on-4", 4, option);

@@ -58,12 +58,12 @@ RealBatch reals_of(const BatchPlan& plan) {
 
 class Training {
  public:
-  Training(const std::string& cfg, MPI_Comm comm, int64_t micro)
+  Training(const std::string& cfg, MPI_Comm comm, int64_t micro, const OptimizerShare& share = {})
       : comm_(comm),
         options_(tiny(cfg, comm_.size(), micro)),
         draws_(SampleRng(7), tensor_options(options_)),
         plan_{kBatch, comm_.size(), comm_.rank(), micro},
-        state_(make_train_state(options_, kShape)),
+        state_(make_train_state(options_, kShape, share)),
         losses_(loss_config(options_)),
         pipe_(make_augment_pipe(options_, kShape)),
         phases_(
@@ -96,8 +96,14 @@ class Training {
     return phases_.run(phase, reals);
   }
 
-  /// Everything that the iterations moved.
-  std::vector<at::Tensor> values() const {
+  /// Mean time that communication held up a phase, or went on behind its backward pass.
+  double milliseconds(Phase phase, const char* kind) {
+    statistics_.collect(comm_);
+    return statistics_.mean(fmt::format("Timing/{}_comm_{}_ms", phase_name(phase), kind));
+  }
+
+  /// Everything that the iterations moved. Collective.
+  std::vector<at::Tensor> values() {
     std::vector<at::Tensor> all{
         at::tensor({state_.path_length_mean.value(), state_.ada.p()}, at::kDouble)};
     for (const auto* network : {static_cast<const Network*>(state_.g.get()),
@@ -105,6 +111,11 @@ class Training {
                                 static_cast<const Network*>(state_.d.get())}) {
       all.push_back(network->arena().flat_parameters().detach());
       all.push_back(network->arena().flat_buffers());
+    }
+    for (const Adam* adam : {&*state_.g_adam, &*state_.d_adam}) {
+      const int64_t size = adam->plan().size();
+      all.push_back(at::empty({size}, adam->second_moment().options()));
+      adam->gather_second_moment({0, size}, all.back(), comm_);
     }
     return all;
   }
@@ -122,6 +133,21 @@ class Training {
   PhaseRunner phases_;
 };
 
+/// Of what a and b hold, against the largest value of each array.
+void expect_close(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b,
+                  double tolerance) {
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    ASSERT_TRUE(b[i].isfinite().all().item<bool>()) << "array " << i;
+    const double scale = b[i].abs().max().item<double>();
+    EXPECT_LE((a[i] - b[i]).abs().max().item<double>(), tolerance * scale) << "array " << i;
+  }
+}
+
+// float64 sums in another order, through two iterations of Adam with beta1 = 0, which divides
+// gradients by their own size: seen 1e-12 at most.
+constexpr double kRounding = 1e-9;
+
 class SplitRanks : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(SplitRanks, DoesNotChangeAnIteration) {
@@ -133,31 +159,59 @@ TEST_P(SplitRanks, DoesNotChangeAnIteration) {
   EXPECT_TRUE(together.is_equal_everywhere());
   int rank = 0;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  const std::vector<at::Tensor> values = together.values();
   if (rank != 0) return;
   Training alone(GetParam(), MPI_COMM_SELF, 2);
   alone.iterate();
   alone.iterate();
-  const std::vector<at::Tensor> a = together.values(), b = alone.values();
-  for (size_t i = 0; i < a.size(); ++i) {
-    ASSERT_TRUE(b[i].isfinite().all().item<bool>()) << "array " << i;
-    const double scale = b[i].abs().max().item<double>();
-    // float64 sums in another order, through two iterations of Adam with beta1 = 0, which divides
-    // gradients by their own size: seen 1e-12 at most.
-    EXPECT_LE((a[i] - b[i]).abs().max().item<double>(), 1e-9 * scale) << "array " << i;
-  }
+  expect_close(values, alone.values(), kRounding);
 }
 
-TEST(HealthRanks, ABrokenGradientIsTracedToItsRankAndPhase) {
+/// In many buckets, so that sums begin during backward passes, with and without shared optimisers.
+TEST_P(SplitRanks, BucketsAndSharesDoNotChangeAnIteration) {
   MpiCommunicator comm(MPI_COMM_WORLD);
-  Training training("stylegan2", MPI_COMM_WORLD, kBatch / comm.size());
+  constexpr int64_t kBucketBytes = 10'000;
+  const int64_t micro = kBatch / comm.size();
+  Training at_once(GetParam(), MPI_COMM_WORLD, micro);
+  Training in_buckets(GetParam(), MPI_COMM_WORLD, micro, {0, 1, kBucketBytes});
+  Training shared(GetParam(), MPI_COMM_WORLD, micro, {comm.rank(), comm.size(), kBucketBytes});
+  // Sums of two are the same in any order.
+  const double tolerance = comm.size() <= 2 ? 0 : kRounding;
+  for (Training* training : {&at_once, &in_buckets, &shared}) {
+    training->iterate();
+    training->iterate();
+    EXPECT_TRUE(training->is_equal_everywhere());
+  }
+  const std::vector<at::Tensor> expected = at_once.values();
+  expect_close(in_buckets.values(), expected, tolerance);
+  expect_close(shared.values(), expected, tolerance);
+  if (comm.size() == 1) return;
+  EXPECT_EQ(at_once.milliseconds(Phase::d_main, "hidden"), 0);
+  EXPECT_GT(in_buckets.milliseconds(Phase::d_main, "hidden"), 0);
+  EXPECT_GT(shared.milliseconds(Phase::d_main, "hidden"), 0);
+  EXPECT_GT(shared.milliseconds(Phase::g_main, "exposed"), 0);
+}
+
+class HealthRanks : public ::testing::TestWithParam<bool> {};
+
+TEST_P(HealthRanks, ABrokenGradientIsTracedToItsRankAndPhase) {
+  MpiCommunicator comm(MPI_COMM_WORLD);
+  const OptimizerShare share =
+      GetParam() ? OptimizerShare{comm.rank(), comm.size(), 10'000} : OptimizerShare{};
+  Training training("stylegan2", MPI_COMM_WORLD, kBatch / comm.size(), share);
   EXPECT_EQ(training.run(Phase::d_main, 0).non_finite, 0);
   // Only the last rank meets it, all are told.
   const double bad = comm.rank() == comm.size() - 1 ? std::nan("") : 0;
   const GradientHealth health = training.run(Phase::d_main, bad);
   EXPECT_GT(health.non_finite, 0);
   EXPECT_EQ(health.where.substr(0, 15), fmt::format("rank {}, Dmain, ", comm.size() - 1));
-  EXPECT_TRUE(training.values().back().isfinite().all().item<bool>());
+  for (const at::Tensor& values : training.values()) {
+    EXPECT_TRUE(values.isfinite().all().item<bool>());
+  }
 }
+
+INSTANTIATE_TEST_SUITE_P(Shares, HealthRanks, ::testing::Bool(),
+                         [](const auto& info) { return info.param ? "shared" : "whole"; });
 
 INSTANTIATE_TEST_SUITE_P(Configurations, SplitRanks,
                          ::testing::Values("creps", "stylegan2", "stylegan3-t", "stylegan3-r"),
