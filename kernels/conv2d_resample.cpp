@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "kernels/conv2d_3x3.h"
 #include "kernels/upfirdn2d_math.h"
 
 namespace galette {
@@ -50,8 +51,10 @@ at::Tensor reduce(const at::Tensor& x, const at::Tensor& filter, const Options& 
 at::Tensor correlate(const at::Tensor& x, const at::Tensor& weight, const Options& o,
                      int64_t stride, int64_t pad_y, int64_t pad_x) {
   const bool mirrored = !o.flip_weight && (weight.size(2) > 1 || weight.size(3) > 1);
-  return at::conv2d(x, mirrored ? weight.flip({2, 3}) : weight, {}, {stride, stride},
-                    {pad_y, pad_x}, {1, 1}, o.groups);
+  const at::Tensor kernel = mirrored ? weight.flip({2, 3}) : weight;
+  if (stride == 1 && o.groups == 1 && kernel.size(2) == 3 && kernel.size(3) == 3)
+    return conv2d_3x3(x, kernel, pad_y, pad_x);
+  return at::conv2d(x, kernel, {}, {stride, stride}, {pad_y, pad_x}, {1, 1}, o.groups);
 }
 
 /// Weights [O, I / g, kh, kw] as at::conv_transpose2d wants them: [I, O / g, kh, kw].

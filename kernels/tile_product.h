@@ -28,16 +28,18 @@ struct Simd {
   GALETTE_FORCE_INLINE static void store(T* to, const Vector& v) { std::memcpy(to, &v, sizeof v); }
 };
 
-/// Zeros, aligned to lines of the cache.
+/// Aligned to lines of the cache; zeros, unless all will be written before it is read.
 template <typename T>
 class AlignedBuffer {
  public:
+  enum Start { zeros, undefined };
+
   AlignedBuffer() = default;
-  explicit AlignedBuffer(int64_t n) {
+  explicit AlignedBuffer(int64_t n, Start start = zeros) {
     const size_t bytes = (static_cast<size_t>(n) * sizeof(T) / kLine + 1) * kLine;
     data_.reset(static_cast<T*>(std::aligned_alloc(kLine, bytes)));
     if (!data_) throw std::bad_alloc();
-    std::memset(data_.get(), 0, bytes);
+    if (start == zeros) std::memset(data_.get(), 0, bytes);
   }
   T* data() const { return data_.get(); }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "kernels/conv2d_3x3.h"
 #include "kernels/filtered_lrelu.h"
 #include "models/modulation.h"
 
@@ -61,6 +62,7 @@ at::Tensor StyleGan3Generator::Layer::convolve(const at::Tensor& x, const at::Te
                                                const at::Tensor& gain) const {
   const auto full_convolution = [&](const at::Tensor& scaled, const at::Tensor& weight) {
     const int64_t pad = plan_.kernel - 1;
+    if (plan_.kernel == 3) return conv2d_3x3(scaled, weight.to(x.scalar_type()), pad, pad);
     return at::conv2d(scaled, weight.to(x.scalar_type()), {}, {1, 1}, {pad, pad});
   };
   if (plan_.to_rgb) {
