@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/clock.h"
 #include "base/exit_code.h"
 #include "base/log.h"
 #include "base/time_text.h"
@@ -13,18 +14,12 @@
 namespace galette {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr double kSecondsPerMinute = 60;
 constexpr double kMillisecondsPerSecond = 1000;
 /// An iteration and a save may take longer than the longest so far.
 constexpr double kTimeMargin = 2;
 /// Writing is watched by its own deadline.
 constexpr double kNoLimit = -1;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 std::optional<double> time_limit(const TrainOptions& options) {
   return options.time_limit == "none" ? std::nullopt : parse_duration(options.time_limit);
