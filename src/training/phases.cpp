@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/phases.h"
 
-#include <chrono>
 #include <limits>
 #include <utility>
 
@@ -9,6 +8,7 @@
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include "base/clock.h"
 #include "training/losses.h"
 
 namespace galette {
@@ -37,12 +37,6 @@ std::vector<int64_t> path_samples(const std::vector<int64_t>& samples) {
 void require_grad(TrainState& state, bool generator) {
   state.g->arena().set_requires_grad(generator);
   state.d->arena().set_requires_grad(!generator);
-}
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
 ReductionConfig reduction_config(const Adam& adam, const Communicator& comm) {

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/clock.h"
 #include "base/exit_code.h"
 #include "base/log.h"
 #include "io/check.h"
@@ -18,12 +19,6 @@
 
 namespace galette {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// A tick is 4 kimg by default: too long to keep what a rank reads ahead in memory.
 constexpr int64_t kBatchesAheadPerWorker = 2;
