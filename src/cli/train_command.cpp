@@ -22,6 +22,7 @@
 #include "training/run_lock.h"
 #include "training/run_log.h"
 #include "training/snapshot_metrics.h"
+#include "training/train_detectors.h"
 #include "training/train_options.h"
 #include "training/trainer.h"
 
@@ -56,18 +57,29 @@ DatasetFacts facts_of(const io::DatasetInfo& info) {
 }
 
 /// What the user should know of options and data that are not made use of.
-void log_notices(const TrainCommand& command, const DatasetFacts& facts) {
+void log_notices(const TrainCommand& command, const DatasetFacts& facts,
+                 const TrainDetectors& detectors) {
   for (const std::string& text : unused_options(command.options, command.table)) {
     log::warning("{}", text);
   }
   if (!command.options.cond && facts.label_dim > 0) {
     log::info("{} has labels; give --cond=true to train with them.", command.options.data);
   }
-  const std::vector<std::string> left_out = metrics_left_out(command.options);
+  const std::vector<std::string> left_out = metrics_left_out(command.options, detectors.kinds());
   if (!left_out.empty()) {
     log::warning("--metrics: {} cannot be computed; training goes on without",
                  fmt::format("{}", fmt::join(left_out, ", ")));
   }
+}
+
+/// For the metrics of a new run, which refuses what it will not be able to do, or of one that goes
+/// on whatever happened to the files meanwhile.
+TrainDetectors open_detectors(const TrainOptions& options, MpiCommunicator& comm) {
+  const bool has_run = !options.run_dir.empty() && holds_run(options.run_dir);
+  const bool goes_on = comm.all(comm.rank() != 0 || has_run);  // as the first rank sees it
+  TrainDetectors detectors = load_train_detectors(options, goes_on, comm.handle());
+  if (detectors.is_complete) check_keep_best(options, detectors.kinds());
+  return detectors;
 }
 
 void log_summary(const TrainCommand& command, const io::Dataset& data, const std::string& place,
@@ -104,7 +116,8 @@ int train_watched(TrainCommand& command, const TrainProcess& process) {
   const DatasetFacts facts = facts_of(data.info());
   resolve_options(options, comm.size(), facts);
   const std::string threads = divide_threads(comm.handle());
-  log_notices(command, facts);
+  const TrainDetectors detectors = open_detectors(options, comm);
+  log_notices(command, facts, detectors);
   at::globalContext().setBenchmarkCuDNN(!options.nobench);
   if (options.dry_run) {
     log_summary(command, data, "none (dry run)", threads);
@@ -119,7 +132,7 @@ int train_watched(TrainCommand& command, const TrainProcess& process) {
   log_summary(command, data, run.path(), threads);
   section.reset();
   return Trainer({options, run, comm, process.signals, process.watchdog, run_log, process.start},
-                 data)
+                 data, detectors)
       .run();
 }
 

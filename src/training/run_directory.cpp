@@ -89,7 +89,7 @@ void write_record(const std::string& path, const Json& record) {
 }
 
 std::string prepare_on_root(const TrainOptions& options, const OptionTable& table,
-                            const DatasetFacts& data, bool& holds_run) {
+                            const DatasetFacts& data, bool& had_run) {
   std::string dir = options.run_dir;
   if (dir.empty()) {
     dir = make_numbered_directory(options.outdir, run_name(options, data));
@@ -97,18 +97,22 @@ std::string prepare_on_root(const TrainOptions& options, const OptionTable& tabl
     make_folders("run-dir", dir);
   }
   const std::string record = dir + "/" + kOptionsFile;
-  holds_run = fs::exists(record);
-  if (holds_run && options.restart == "never") {
+  had_run = holds_run(dir);
+  if (had_run && options.restart == "never") {
     throw InputError(dir +
                      ": holds a run already, and --restart=never: give another --run-dir, or "
                      "--restart=auto to go on with it");
   }
-  if (holds_run) require_same_run(dir, read_record(record), table, data);
+  if (had_run) require_same_run(dir, read_record(record), table, data);
   write_record(record, record_of(table, data));
   return dir;
 }
 
 }  // namespace
+
+bool holds_run(const std::string& path) {
+  return fs::exists(path + "/" + kOptionsFile);
+}
 
 std::string run_name(const TrainOptions& o, const DatasetFacts& data) {
   std::string name =
@@ -131,11 +135,11 @@ std::string make_numbered_directory(const std::string& outdir, const std::string
 RunDirectory RunDirectory::prepare(const TrainOptions& options, const OptionTable& table,
                                    const DatasetFacts& data, MPI_Comm comm) {
   std::string path;
-  bool holds_run = false;
-  io::on_root(comm, [&] { path = prepare_on_root(options, table, data, holds_run); });
+  bool had_run = false;
+  io::on_root(comm, [&] { path = prepare_on_root(options, table, data, had_run); });
   path = io::broadcast_text(comm, path);
-  MPI_CHECK(MPI_Bcast(&holds_run, 1, MPI_CXX_BOOL, 0, comm));
-  return {std::move(path), holds_run};
+  MPI_CHECK(MPI_Bcast(&had_run, 1, MPI_CXX_BOOL, 0, comm));
+  return {std::move(path), had_run};
 }
 
 }  // namespace galette

@@ -30,6 +30,9 @@ class RunDirectory {
   bool holds_run_;
 };
 
+/// Whether a folder holds a run.
+bool holds_run(const std::string& path);
+
 /// What follows the number: `creps-<dataset>-gpus<R>-batch<B>-gamma<γ>[-<desc>]`.
 std::string run_name(const TrainOptions& options, const DatasetFacts& data);
 

@@ -10,6 +10,7 @@
 
 #include "metrics/metric_result.h"
 #include "training/run_directory.h"
+#include "training/train_detectors.h"
 #include "training/train_options.h"
 
 namespace galette {
@@ -26,7 +27,7 @@ class SnapshotMetrics {
 
   /// All must outlive this.
   SnapshotMetrics(const TrainOptions& options, const RunDirectory& run, Communicator& comm,
-                  const io::Dataset& data);
+                  const io::Dataset& data, const TrainDetectors& detectors);
 
   bool empty() const { return metrics_.empty(); }
   /// Removes lines of `tick` and later ones, which a run that goes on writes again.
@@ -36,16 +37,21 @@ class SnapshotMetrics {
   std::optional<double> compute(const Snapshot& snapshot, const std::function<bool()>& stop) const;
 
  private:
+  std::optional<double> compute_one(const Metric& metric, const MetricSetup& setup,
+                                    const MetricOrigin& origin) const;
   void append(const Metric& metric, const nlohmann::ordered_json& row) const;
 
   const TrainOptions& options_;
   const RunDirectory& run_;
   Communicator& comm_;
-  const io::Dataset& data_;
+  const TrainDetectors& detectors_;
+  io::Dataset data_;  ///< without mirror images, as `galette metrics` sees it
   std::vector<Metric> metrics_;
 };
 
 /// Those of --metrics that cannot be computed, and why: `fid50k_full (needs ...)`.
-std::vector<std::string> metrics_left_out(const TrainOptions& options);
+/// `detectors`: kinds of the networks that there are.
+std::vector<std::string> metrics_left_out(const TrainOptions& options,
+                                          const std::vector<std::string>& detectors);
 
 }  // namespace galette

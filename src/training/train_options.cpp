@@ -76,8 +76,16 @@ void add_output_options(OptionTable& table, TrainOptions& o) {
   table.add("kimg", no, o.kimg, "duration in thousands of real images", {1, 1'000'000'000});
   table.add("tick", no, o.tick, "thousands of images per status line", {1});
   table.add("snap", no, o.snap, "ticks per snapshot of images and networks", {1});
-  table.add_checked_list("metrics", no, o.metrics, "metrics of every network snapshot",
+  table.add_checked_list("metrics", no, o.metrics,
+                         "metrics of every network snapshot but the first",
                          [](const std::string& name) { parse_metric(name); });
+  table
+      .add_list("detector", no, o.detectors,
+                "weights of the networks that metrics look through, Inception-v3, VGG16 or "
+                "EfficientNet-Lite0: *.pth or *.safetensors")
+      .default_text("none");
+  table.add("metrics-at-start", no, o.metrics_at_start,
+            "compute the metrics of the first snapshot, too, after one iteration");
   table.add(
       "restart", no, o.restart,
       "auto: go on from the newest valid checkpoint of the run directory; anew: the same, but "
@@ -201,19 +209,6 @@ void check_batch(const TrainOptions& o, int ranks) {
   }
 }
 
-void check_keep_best(const TrainOptions& o) {
-  if (o.keep_best == "none") return;
-  if (std::find(o.metrics.begin(), o.metrics.end(), o.keep_best) == o.metrics.end()) {
-    throw InputError(
-        fmt::format("--keep-best={}: is not among --metrics; add it there", o.keep_best));
-  }
-  const std::string obstacle = metric_obstacle(parse_metric(o.keep_best), o.family());
-  if (!obstacle.empty()) {
-    throw InputError(
-        fmt::format("--keep-best={}: cannot be computed: it {}", o.keep_best, obstacle));
-  }
-}
-
 }  // namespace
 
 OptionTable train_option_table(TrainOptions& options) {
@@ -234,7 +229,6 @@ void check_options(const TrainOptions& o, int ranks) {
                     *o.gpus, ranks_text(ranks), *o.gpus, *o.gpus));
   }
   check_precision(o);
-  check_keep_best(o);
   if (o.outdir.empty() && o.run_dir.empty()) {
     throw InputError("neither --outdir nor --run-dir is given: say where the run is to be written");
   }
@@ -249,6 +243,19 @@ void check_options(const TrainOptions& o, int ranks) {
     throw InputError(fmt::format(
         "--time-limit={}: give minutes, HH:MM, HH:MM:SS, D-HH:MM or D-HH:MM:SS, or none",
         o.time_limit));
+  }
+}
+
+void check_keep_best(const TrainOptions& o, const std::vector<std::string>& detectors) {
+  if (o.keep_best == "none") return;
+  if (std::find(o.metrics.begin(), o.metrics.end(), o.keep_best) == o.metrics.end()) {
+    throw InputError(
+        fmt::format("--keep-best={}: is not among --metrics; add it there", o.keep_best));
+  }
+  const std::string obstacle = metric_obstacle(parse_metric(o.keep_best), o.family(), detectors);
+  if (!obstacle.empty()) {
+    throw InputError(
+        fmt::format("--keep-best={}: cannot be computed: it {}", o.keep_best, obstacle));
   }
 }
 

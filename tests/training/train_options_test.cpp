@@ -162,13 +162,17 @@ TEST(TrainOptions, UnknownNamesAreListedWithTheKnownOnes) {
 }
 
 TEST(TrainOptions, TheBestIsThatOfAMetricThatIsComputed) {
-  EXPECT_EQ(check_error("--metrics=scale_consistency1k --keep-best=scale_consistency1k"),
-            "no error");
-  EXPECT_EQ(check_error("--metrics=none --keep-best=scale_consistency1k"),
+  const auto error = [](const std::string& line, const std::vector<std::string>& detectors = {}) {
+    return error_of([&] { check_keep_best(parsed(kRequired + line), detectors); });
+  };
+  EXPECT_EQ(error("--metrics=scale_consistency1k --keep-best=scale_consistency1k"), "no error");
+  EXPECT_EQ(error("--metrics=none --keep-best=scale_consistency1k"),
             "--keep-best=scale_consistency1k: is not among --metrics; add it there");
-  EXPECT_THAT(check_error("--metrics=eqr1k --keep-best=eqr1k"),
+  EXPECT_THAT(error("--metrics=eqr1k --keep-best=eqr1k", {"inception"}),
               HasSubstr("--keep-best=eqr1k: cannot be computed: it needs a StyleGAN3 network"));
-  EXPECT_THAT(check_error("--keep-best=fid50k_full"), HasSubstr("the detector network inception"));
+  EXPECT_THAT(error("--keep-best=fid50k_full", {"vgg16"}),
+              HasSubstr("the detector network inception"));
+  EXPECT_EQ(error("--keep-best=fid50k_full", {"vgg16", "inception"}), "no error");
 }
 
 TEST(TrainOptions, GpusMustBeTheNumberOfRanks) {
