@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include <ATen/DeviceGuard.h>
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -70,6 +71,59 @@ at::Tensor empty_pixels(const LineDecoderCall& call, int64_t channels, const at:
   return at::empty({call.samples, channels, call.pixels()}, like.options());
 }
 
+/// The body of the tensors' device, and what it needs beside the call and pointers.
+class Body {
+ public:
+  explicit Body(const at::Tensor& tensor)
+      : cuda_(tensor.is_cuda()),
+        bytes_(tensor.options().dtype(at::kByte)),
+        device_(tensor.device()),
+        stream_(cuda_ ? current_cuda_stream(tensor) : nullptr) {}
+
+  void forward(const LineDecoderCall& call, const LineDecoderInputs& in, at::Tensor& y) {
+    RECORD_FUNCTION("galette::line_decoder", {});
+    void* const to = y.mutable_data_ptr();
+    if (cuda_) return line_decoder_forward_cuda(call, in, to, allocator(), stream_);
+    line_decoder_forward_cpu(call, in, to);
+  }
+  /// `parameters` may be undefined, here and below.
+  void gradient(const LineDecoderCall& call, const LineDecoderInputs& in, const at::Tensor& dy,
+                at::Tensor& ds, at::Tensor& parameters) {
+    RECORD_FUNCTION("galette::line_decoder_gradient", {});
+    const void* const from = dy.const_data_ptr();
+    void *const to = ds.mutable_data_ptr(), *const sums = pointer(parameters);
+    if (cuda_) return line_decoder_gradient_cuda(call, in, from, to, sums, allocator(), stream_);
+    line_decoder_gradient_cpu(call, in, from, to, sums);
+  }
+  void curvature(const LineDecoderCall& call, const LineDecoderInputs& in, const at::Tensor& dy,
+                 const at::Tensor& e, at::Tensor& e_dy, at::Tensor& parameters) {
+    RECORD_FUNCTION("galette::line_decoder_curvature", {});
+    const void *const from = dy.const_data_ptr(), *const along = e.const_data_ptr();
+    void *const to = e_dy.mutable_data_ptr(), *const sums = pointer(parameters);
+    if (cuda_)
+      return line_decoder_curvature_cuda(call, in, from, along, to, sums, allocator(), stream_);
+    line_decoder_curvature_cpu(call, in, from, along, to, sums);
+  }
+
+ private:
+  static void* pointer(at::Tensor& tensor) {
+    return tensor.defined() ? tensor.mutable_data_ptr() : nullptr;
+  }
+  /// LibTorch gives memory that is freed to later work of the same stream only.
+  DeviceAllocator allocator() {
+    return [this](size_t bytes) {
+      scratch_.push_back(at::empty({static_cast<int64_t>(bytes)}, bytes_));
+      return scratch_.back().mutable_data_ptr();
+    };
+  }
+
+  bool cuda_;
+  at::TensorOptions bytes_;
+  c10::DeviceGuard device_;
+  void* stream_;
+  std::vector<at::Tensor> scratch_;
+};
+
 /// Gradients of the parameters as the operators return them: all in one, or those of the heads'
 /// biases apart.
 void append_split(const LineDecoderCall& call, const at::Tensor& all, variable_list& to) {
@@ -116,11 +170,8 @@ class LineDecoderCurvature : public torch::autograd::Function<LineDecoderCurvatu
     at::Tensor all, to_all;
     const LineDecoderInputs inputs = point.inputs(all);
     if (wants_parameters) to_all = at::empty_like(all);
-    const at::Tensor to_dy = empty_pixels(call, call.channels_out(), dy);
-    RECORD_FUNCTION("galette::line_decoder_curvature", {});
-    line_decoder_curvature_cpu(call, inputs, dy.const_data_ptr(), cotangent.const_data_ptr(),
-                               to_dy.mutable_data_ptr(),
-                               wants_parameters ? to_all.mutable_data_ptr() : nullptr);
+    at::Tensor to_dy = empty_pixels(call, call.channels_out(), dy);
+    Body(dy).curvature(call, inputs, dy, cotangent, to_dy, to_all);
     variable_list result{to_dy};
     if (wants_parameters) append_split(call, to_all, result);
     return result;
@@ -146,10 +197,8 @@ class LineDecoderGradient : public torch::autograd::Function<LineDecoderGradient
     at::Tensor all, to_all;
     const LineDecoderInputs inputs = point.inputs(all);
     if (wants_parameters) to_all = at::empty_like(all);
-    const at::Tensor ds = empty_pixels(call, call.channels(0), dy);
-    RECORD_FUNCTION("galette::line_decoder_gradient", {});
-    line_decoder_gradient_cpu(call, inputs, dy.const_data_ptr(), ds.mutable_data_ptr(),
-                              wants_parameters ? to_all.mutable_data_ptr() : nullptr);
+    at::Tensor ds = empty_pixels(call, call.channels(0), dy);
+    Body(dy).gradient(call, inputs, dy, ds, to_all);
     variable_list result{ds};
     if (wants_parameters) append_split(call, to_all, result);
     return result;
@@ -185,8 +234,7 @@ class LineDecoder : public torch::autograd::Function<LineDecoder> {
     point.save(ctx, setup);
     at::Tensor all, y = empty_pixels(call, call.channels_out(), rows);
     const LineDecoderInputs inputs = point.inputs(all);
-    RECORD_FUNCTION("galette::line_decoder", {});
-    line_decoder_forward_cpu(call, inputs, y.mutable_data_ptr());
+    Body(rows).forward(call, inputs, y);
     return y;
   }
 
@@ -242,9 +290,12 @@ OptionalTensor packed_biases(const LineDecoderCall& call, const std::vector<Deco
   return at::cat(parts, 1);
 }
 
-bool has_fused_body(const at::Tensor& rows) {
-  const bool known = rows.scalar_type() == at::kFloat || rows.scalar_type() == at::kDouble;
-  return rows.is_cpu() && known && kernel_path() == KernelPath::fused;
+bool has_fused_body(const LineDecoderCall& call, const at::Tensor& rows) {
+  if (kernel_path() != KernelPath::fused) return false;
+  if (rows.is_cpu()) return rows.scalar_type() == at::kFloat || rows.scalar_type() == at::kDouble;
+  if (!rows.is_cuda()) return false;
+  const c10::DeviceGuard device(rows.device());
+  return line_decoder_cuda_supports(call);
 }
 
 }  // namespace
@@ -257,7 +308,7 @@ at::Tensor line_decoder(const OptionalTensor& given_x, const at::Tensor& rows,
   const auto setup = c10::make_intrusive<Setup>();
   setup->call = line_decoder_call(x, rows, columns, layers, heads);
   const LineDecoderCall& call = setup->call;
-  if (has_fused_body(rows)) {
+  if (has_fused_body(call, rows)) {
     return LineDecoder::apply(rows.contiguous(), columns.contiguous(), packed(call, layers, heads),
                               packed_biases(call, heads), x, setup);
   }

@@ -33,10 +33,13 @@ struct DecoderHead {
 /// (zeros) or [N, B, h*w]. The first layer takes B channels, each other one those of the layer
 /// before. All of one type and device. Returns [N, O, h*w]: O of the heads, or of the last layer.
 ///
-/// float32 and float64 on the CPU run the fused body, unless kernel_path() is plain; all others the
-/// plain composition. Gradients of parameters are sums in an order that depends on the shape only;
-/// they are zero where a result is clamped. First and second derivatives exist; asking for the
-/// third throws from the fused body. Throws c10::Error on a wrong type, device or shape.
+/// The fused body runs for float32 and float64 on the CPU and, where a tile's values fit into
+/// shared memory, for float32, float16 and (from compute capability 8 on) bfloat16 on CUDA, unless
+/// kernel_path() is plain; else the plain composition. On CUDA float32 is multiplied as TF32 where
+/// LibTorch's own products may be. Gradients of parameters are sums in an order that depends on the
+/// shape only, on CUDA also on the model of GPU; they are zero where a result is clamped. First and
+/// second derivatives exist; asking for the third throws from the fused body. Throws c10::Error on
+/// a wrong type, device or shape.
 at::Tensor line_decoder(const std::optional<at::Tensor>& x, const at::Tensor& rows,
                         const at::Tensor& columns, const std::vector<DecoderLayer>& layers,
                         const std::vector<DecoderHead>& heads = {});

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include <ATen/Context.h>
+
 #include "kernels/bias_act.h"
 
 namespace galette {
@@ -83,6 +85,13 @@ void add_layers(LineDecoderCall& call, const std::vector<DecoderLayer>& layers,
   place_parameters(call);
 }
 
+/// That of the fused bodies; for types that have none, any.
+ElementType element_type(at::ScalarType type) {
+  if (type == at::kDouble) return ElementType::kFloat64;
+  if (type == at::kHalf) return ElementType::kFloat16;
+  return type == at::kBFloat16 ? ElementType::kBFloat16 : ElementType::kFloat32;
+}
+
 }  // namespace
 
 LineDecoderCall line_decoder_call(const std::optional<at::Tensor>& x, const at::Tensor& rows,
@@ -95,7 +104,8 @@ LineDecoderCall line_decoder_call(const std::optional<at::Tensor>& x, const at::
   const int64_t channels = call.channels(0);
   TORCH_CHECK(channels > 0 && rows.size(0) % channels == 0, "line_decoder: ", rows.size(0),
               " planes of rows are no multiple of the first layer's ", channels, " channels");
-  call.type = rows.scalar_type() == at::kDouble ? ElementType::kFloat64 : ElementType::kFloat32;
+  call.type = element_type(rows.scalar_type());
+  call.tf32 = rows.is_cuda() && at::globalContext().allowTF32CuBLAS();
   call.samples = rows.size(0) / channels;
   call.height = rows.size(1);
   call.width = columns.size(2);

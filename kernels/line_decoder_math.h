@@ -3,7 +3,9 @@
 // [samples, channels, height, rank], columns [samples, channels, rank, width].
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "kernels/element_type.h"
@@ -26,6 +28,7 @@ struct LineDecoderCall {
   std::vector<DecoderLayerShape> layers;
   int64_t heads = 0;           ///< the last of the layers; without any, the result is the chain's
   int64_t parameter_sets = 1;  ///< 1, or one for each sample
+  bool tf32 = false;  ///< tensor cores may take float32 factors with 10 bits after the point
 
   int64_t chain() const { return static_cast<int64_t>(layers.size()) - heads; }
   int64_t channels(int64_t level) const {
@@ -53,5 +56,24 @@ void line_decoder_gradient_cpu(const LineDecoderCall& call, const LineDecoderInp
                                const void* dy, void* ds, void* dparameters);
 void line_decoder_curvature_cpu(const LineDecoderCall& call, const LineDecoderInputs& in,
                                 const void* dy, const void* e, void* e_dy, void* dparameters);
+
+/// Device memory of so many bytes, at least until the work that was given to the stream is done.
+using DeviceAllocator = std::function<void*(size_t bytes)>;
+
+// The CUDA bodies, on the current device and a stream of it (cudaStream_t), for float16, for
+// bfloat16 from compute capability 8 on, and for float32. The order of the sums depends on the
+// shape and the model of GPU. Throw std::runtime_error when CUDA fails.
+
+/// Whether there are bodies for the type, and the values of a tile fit into shared memory.
+bool line_decoder_cuda_supports(const LineDecoderCall& call);
+
+void line_decoder_forward_cuda(const LineDecoderCall& call, const LineDecoderInputs& in, void* y,
+                               const DeviceAllocator& allocate, void* stream);
+void line_decoder_gradient_cuda(const LineDecoderCall& call, const LineDecoderInputs& in,
+                                const void* dy, void* ds, void* dparameters,
+                                const DeviceAllocator& allocate, void* stream);
+void line_decoder_curvature_cuda(const LineDecoderCall& call, const LineDecoderInputs& in,
+                                 const void* dy, const void* e, void* e_dy, void* dparameters,
+                                 const DeviceAllocator& allocate, void* stream);
 
 }  // namespace galette

@@ -7,6 +7,7 @@
 #include "kernels/affine_resample_math.h"
 #include "kernels/bias_act_math.h"
 #include "kernels/filtered_lrelu_math.h"
+#include "kernels/line_decoder_math.h"
 #include "kernels/multi_tensor_math.h"
 #include "kernels/upfirdn2d_math.h"
 
@@ -40,6 +41,22 @@ void bias_act_curvature_cuda(const BiasActCall&, const void*, const void*, const
 void filtered_lrelu_cuda(const FilteredLreluCall&, const void*, const void*, const void*,
                          const void*, uint8_t*, void*, void*) {
   no_cuda("filtered_lrelu");
+}
+
+bool line_decoder_cuda_supports(const LineDecoderCall&) {
+  return false;
+}
+void line_decoder_forward_cuda(const LineDecoderCall&, const LineDecoderInputs&, void*,
+                               const DeviceAllocator&, void*) {
+  no_cuda("line_decoder");
+}
+void line_decoder_gradient_cuda(const LineDecoderCall&, const LineDecoderInputs&, const void*,
+                                void*, void*, const DeviceAllocator&, void*) {
+  no_cuda("line_decoder");
+}
+void line_decoder_curvature_cuda(const LineDecoderCall&, const LineDecoderInputs&, const void*,
+                                 const void*, void*, void*, const DeviceAllocator&, void*) {
+  no_cuda("line_decoder");
 }
 
 void adam_step_cuda(ElementType, void*, const void*, void*, int64_t, const AdamStep&, int64_t*,

@@ -83,12 +83,12 @@ Tensors derivatives(const Shape& s, const Tensors& in, KernelPath path, size_t d
   Tensors leaves;
   for (const at::Tensor& t : in) leaves.push_back(t.detach().requires_grad_());
   const at::Tensor y = decode(s, leaves, path);
-  const at::Tensor dy = normal(y.sizes(), 30).to(y.scalar_type()).requires_grad_();
+  const at::Tensor dy = normal(y.sizes(), 30).to(y.options()).requires_grad_();
   Tensors all = torch::autograd::grad({y}, leaves, {dy}, true);
   const Tensors inner(leaves.begin(), leaves.begin() + static_cast<int64_t>(differentiated));
   Tensors cotangents;
   for (size_t i = 0; i < inner.size(); ++i)
-    cotangents.push_back(normal(inner[i].sizes(), 40 + i).to(y.scalar_type()));
+    cotangents.push_back(normal(inner[i].sizes(), 40 + i).to(y.options()));
   const Tensors gradients = torch::autograd::grad({y}, inner, {dy}, true, true);
   leaves.push_back(dy);
   const Tensors second =
@@ -121,23 +121,34 @@ TEST(LineDecoder, EqualsTheCompositionInValuesAndTwoDerivatives) {
   }
 }
 
+/// Errors relative to the norm of what is expected.
+struct Tolerance {
+  double value, derivatives;
+};
+
+/// The fused body in `type` on `device` against the composition in float64 on the CPU.
+void expect_near_float64(Shape s, at::ScalarType type, at::Device device,
+                         const Tolerance& tolerance) {
+  s.clamp = 1e3;  // at a clamp, another rounding makes another derivative
+  Tensors narrow, wide;
+  for (const at::Tensor& t : inputs(s, type)) {
+    narrow.push_back(t.to(device));
+    wide.push_back(t.to(at::kDouble));
+  }
+  const Tensors expected = derivatives(s, wide, KernelPath::plain, 2);
+  const Tensors ours = derivatives(s, narrow, KernelPath::fused, 2);
+  for (size_t i = 0; i < ours.size(); ++i) {
+    const at::Tensor error = ours[i].cpu().to(at::kDouble) - expected[i];
+    const double most = i == narrow.size() ? tolerance.value : tolerance.derivatives;
+    EXPECT_LE(error.norm().item<double>(), most * expected[i].norm().item<double>()) << i;
+  }
+}
+
 TEST(LineDecoder, Float32EqualsFloat64) {
   const testing::OneThread one_thread;
-  for (Shape s : kShapes) {
-    s.clamp = 1e3;  // at a clamp, another rounding makes another derivative
-    const Tensors narrow = inputs(s, at::kFloat);
-    Tensors wide;
-    for (const at::Tensor& t : narrow) wide.push_back(t.to(at::kDouble));
-    const Tensors expected = derivatives(s, wide, KernelPath::plain, 2);
-    const Tensors ours = derivatives(s, narrow, KernelPath::fused, 2);
-    for (size_t i = 0; i < ours.size(); ++i) {
-      const at::Tensor error = ours[i].to(at::kDouble) - expected[i];
-      // Roundings of 6e-8 over up to eight layers. Where a sum is zero but for them, one pixel's
-      // derivatives take the other slope: up to a hundredth of all in images this small.
-      const double tolerance = i == narrow.size() ? 2e-5 : 2e-2;
-      EXPECT_LE(error.norm().item<double>(), tolerance * expected[i].norm().item<double>()) << i;
-    }
-  }
+  // Roundings of 6e-8 over up to eight layers. Where a sum is zero but for them, one pixel's
+  // derivatives take the other slope: up to a hundredth of all in images this small.
+  for (const Shape& s : kShapes) expect_near_float64(s, at::kFloat, at::kCPU, {2e-5, 2e-2});
 }
 
 TEST(LineDecoder, EqualsTheCompositionWithEveryInstructionSet) {
@@ -234,6 +245,37 @@ TEST(LineDecoderErrors, NameWhatIsWrong) {
   expect_refused(call({layer}, {{layer, 0}}), "no head acts on the last layer");
   expect_refused(call({layer}, {{layer, 2}}), "a head after 2 layers, of 1");
   expect_refused(call({layer}, {{layer, 1}}), "follows a layer of 7 channels");
+}
+
+constexpr char kNoGpu[] = "NO GPU: the CUDA body of line_decoder is not tested on this machine";
+
+TEST(LineDecoderCuda, EqualsTheCompositionInFloat64) {
+  if (!at::hasCUDA()) GTEST_SKIP() << kNoGpu;
+  const bool before = at::globalContext().allowTF32CuBLAS();
+  for (const Shape& s : kShapes) {
+    at::globalContext().setAllowTF32CuBLAS(false);
+    expect_near_float64(s, at::kFloat, at::kCUDA, {2e-5, 2e-2});
+    // Factors of 10 bits after the point, as for float16; 7 for bfloat16.
+    at::globalContext().setAllowTF32CuBLAS(true);
+    expect_near_float64(s, at::kFloat, at::kCUDA, {1e-2, 0.2});
+    expect_near_float64(s, at::kHalf, at::kCUDA, {1e-2, 0.2});
+    expect_near_float64(s, at::kBFloat16, at::kCUDA, {5e-2, 0.5});
+  }
+  at::globalContext().setAllowTF32CuBLAS(before);
+}
+
+TEST(LineDecoderCuda, HasTheSameBitsEachTimeAndTakesEmptyBatches) {
+  if (!at::hasCUDA()) GTEST_SKIP() << kNoGpu;
+  const Shape s{3, 40, 70, 8, {32, 64, 128, 64, 32}};
+  Tensors in = inputs(s, at::kFloat);
+  for (at::Tensor& t : in) t = t.cuda();
+  const Tensors one = derivatives(s, in, KernelPath::fused, 2);
+  const Tensors other = derivatives(s, in, KernelPath::fused, 2);
+  for (size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(at::equal(one[i], other[i])) << i;
+  in[0] = in[0].narrow(0, 0, 0);
+  in[1] = in[1].narrow(0, 0, 0);
+  in.back() = in.back().narrow(0, 0, 0);
+  EXPECT_EQ(decode(s, in, KernelPath::fused).sizes(), at::IntArrayRef({0, 32, 2800}));
 }
 
 TEST(KernelPath, FollowsTheGuard) {
