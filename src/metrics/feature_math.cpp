@@ -33,7 +33,10 @@ double frechet_distance(const FeatureMoments& a, const FeatureMoments& b) {
   const auto [values, vectors] = at::linalg_eigh(ca);
   const at::Tensor root = vectors * values.clamp_min(0).sqrt();
   const at::Tensor eigenvalues = at::linalg_eigvalsh(root.t().mm(cb).mm(root));
-  const at::Tensor trace = ca.trace() + cb.trace() - 2 * eigenvalues.clamp_min(0).sqrt().sum();
+  // A covariance of n images has rank n - 1: the others are zero, and only rounding shows in them.
+  const int64_t rank = std::min({eigenvalues.size(0), a.count - 1, b.count - 1});
+  const at::Tensor nonzero = eigenvalues.slice(0, eigenvalues.size(0) - rank).clamp_min(0);
+  const at::Tensor trace = ca.trace() + cb.trace() - 2 * nonzero.sqrt().sum();
   return ((a.mean() - b.mean()).square().sum() + trace).item<double>();
 }
 

@@ -27,10 +27,10 @@ namespace {
 using Results = std::vector<std::pair<std::string, double>>;
 /// What is wanted of some images: features, or probabilities.
 using Look = std::function<at::Tensor(const at::Tensor& images)>;
-/// Takes that of this rank's images, part by part in their order.
-using Sink = std::function<void(const at::Tensor&)>;
+/// Takes that of this rank's images, part by part in their order, with the number of the first.
+using Sink = std::function<void(int64_t first, const at::Tensor&)>;
 
-constexpr int64_t kImagesAtATime = 32;  ///< that a detector is given
+constexpr int64_t kImagesAtATime = 16;  ///< that a detector is given
 constexpr int64_t kSubsets = 100;       ///< of a kernel distance
 constexpr int64_t kSubsetSize = 1000;
 constexpr int64_t kNeighbours = 3;
@@ -119,18 +119,12 @@ class FeatureMetric {
 
   void each_part(const std::string& title, ImageSet& set, int64_t count, const Look& look,
                  const Sink& sink) const {
-    const int64_t batches = (count + kMetricBatch - 1) / kMetricBatch;
-    const int64_t last = batches * (setup_.comm.rank() + 1) / setup_.comm.size() - 1;
-    std::vector<at::Tensor> waiting;
-    int64_t size = 0;
-    for_each_batch(title, count, setup_, [&](int64_t batch, const std::vector<int64_t>& numbers) {
-      waiting.push_back(set.images(numbers));
-      size += waiting.back().size(0);
-      if (size < kImagesAtATime && batch != last) return;
-      sink(look(at::cat(waiting)));
-      waiting.clear();
-      size = 0;
-    });
+    for_each_batch(
+        title, count, setup_,
+        [&](int64_t /*batch*/, const std::vector<int64_t>& numbers) {
+          sink(numbers.front(), look(set.images(numbers)));
+        },
+        kImagesAtATime);
   }
 
   void judged_features(const Sink& sink) {
@@ -146,7 +140,7 @@ class FeatureMetric {
 
   FeatureMoments moments(const std::function<void(const Sink&)>& source) const {
     FeatureMoments moments(detector_.feature_dim());
-    source([&](const at::Tensor& features) { moments.add(features); });
+    source([&](int64_t /*first*/, const at::Tensor& features) { moments.add(features); });
     setup_.comm.all_reduce(moments.sum, ReduceOp::sum);
     setup_.comm.all_reduce(moments.products, ReduceOp::sum);
     moments.count = std::llround(setup_.comm.sum(static_cast<double>(moments.count)));
@@ -165,7 +159,9 @@ class FeatureMetric {
 
   SharedFeatures shared(const std::function<void(const Sink&)>& source) const {
     std::vector<at::Tensor> parts{at::empty({0, detector_.feature_dim()}, at::kFloat)};
-    source([&](const at::Tensor& features) { parts.push_back(features.to(at::kFloat)); });
+    source([&](int64_t /*first*/, const at::Tensor& features) {
+      parts.push_back(features.to(at::kFloat));
+    });
     return {at::cat(parts), setup_.comm};
   }
 
@@ -230,14 +226,11 @@ class FeatureMetric {
 
   Results inception() {
     InceptionScore score(metric_.samples, kSplits, kClasses);
-    const int64_t batches = (metric_.samples + kMetricBatch - 1) / kMetricBatch;
-    int64_t next = batches * setup_.comm.rank() / setup_.comm.size() * kMetricBatch;
     each_part(
         metric_.name, judged(), metric_.samples,
         [this](const at::Tensor& x) { return detector_.log_probabilities(x); },
-        [&](const at::Tensor& log_probabilities) {
-          score.add(next, log_probabilities);
-          next += log_probabilities.size(0);
+        [&](int64_t first, const at::Tensor& log_probabilities) {
+          score.add(first, log_probabilities);
         });
     setup_.comm.all_reduce(score.sums, ReduceOp::sum);
     const auto [mean, deviation] = score.value();

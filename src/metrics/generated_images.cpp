@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "metrics/generated_images.h"
 
+#include <algorithm>
+#include <cstddef>
+
 #include "base/sample_rng.h"
 #include "models/creps_canvas.h"
 
@@ -52,8 +55,15 @@ at::Tensor render_samples(const MetricSetup& setup, const at::Tensor& ws,
 }
 
 at::Tensor GeneratedImages::images(const std::vector<int64_t>& samples) {
-  const at::Tensor images = render_samples(setup_, sample_latents(setup_, samples), samples);
-  return (images.to(at::kFloat) * 127.5 + 128).clamp_(0, 255).to(at::kByte);
+  std::vector<at::Tensor> parts;
+  for (size_t begin = 0; begin < samples.size(); begin += kMetricBatch) {
+    const size_t end = std::min(begin + kMetricBatch, samples.size());
+    const std::vector<int64_t> part(samples.begin() + static_cast<std::ptrdiff_t>(begin),
+                                    samples.begin() + static_cast<std::ptrdiff_t>(end));
+    const at::Tensor images = render_samples(setup_, sample_latents(setup_, part), part);
+    parts.push_back((images.to(at::kFloat) * 127.5 + 128).clamp_(0, 255).to(at::kByte));
+  }
+  return at::cat(parts);
 }
 
 }  // namespace galette

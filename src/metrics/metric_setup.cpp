@@ -106,9 +106,10 @@ void stop_if_asked(const MetricSetup& s) {
 
 void for_each_batch(
     const std::string& title, int64_t samples, const MetricSetup& s,
-    const std::function<void(int64_t batch, const std::vector<int64_t>& samples)>& work) {
+    const std::function<void(int64_t batch, const std::vector<int64_t>& samples)>& work,
+    int64_t size) {
   const at::NoGradGuard no_grad;
-  const int64_t batches = (samples + kMetricBatch - 1) / kMetricBatch;
+  const int64_t batches = (samples + size - 1) / size;
   const int64_t ranks = s.comm.size(), rank = s.comm.rank();
   const int64_t begin = batches * rank / ranks, end = batches * (rank + 1) / ranks;
   const int64_t rounds = (batches + ranks - 1) / ranks;  // those of the rank with most batches
@@ -118,13 +119,12 @@ void for_each_batch(
     const int64_t batch = begin + round;
     const std::string failure = failure_of([&] {
       if (batch >= end) return;
-      std::vector<int64_t> members(
-          static_cast<size_t>(std::min(kMetricBatch, samples - batch * kMetricBatch)));
-      std::iota(members.begin(), members.end(), batch * kMetricBatch);
+      std::vector<int64_t> members(static_cast<size_t>(std::min(size, samples - batch * size)));
+      std::iota(members.begin(), members.end(), batch * size);
       work(batch, members);
     });
     agree_to_go_on(failure, s);
-    progress.update(std::min((round + 1) * ranks * kMetricBatch, samples));
+    progress.update(std::min((round + 1) * ranks * size, samples));
   }
 }
 

@@ -81,11 +81,13 @@ void stop_if_asked(const MetricSetup& setup);
 /// Samples that are computed at a time. They share what is drawn per batch.
 inline constexpr int64_t kMetricBatch = 4;
 
-/// Splits samples 0 ... `samples`-1 into batches and calls `work` for this rank's part of them,
-/// without gradients, showing progress. When it throws on any rank, all throw std::runtime_error.
-/// Collective.
+/// Splits samples 0 ... `samples`-1 into batches of `size` and calls `work` for this rank's part of
+/// them, without gradients, showing progress. The batches do not depend on the number of ranks, so
+/// neither does the rounding of what is computed with a whole batch. When it throws on any rank,
+/// all throw std::runtime_error. Collective.
 void for_each_batch(
     const std::string& title, int64_t samples, const MetricSetup& setup,
-    const std::function<void(int64_t batch, const std::vector<int64_t>& samples)>& work);
+    const std::function<void(int64_t batch, const std::vector<int64_t>& samples)>& work,
+    int64_t size = kMetricBatch);
 
 }  // namespace galette

@@ -40,6 +40,19 @@ TEST(FeatureMath, FrechetDistanceOfShiftedAndScaledFeatures) {
   EXPECT_NEAR(frechet_distance(a, c), expected, 1e-9);
 }
 
+/// Fewer images than features: eigenvalues that are zero must not show their rounding.
+TEST(FeatureMath, FrechetDistanceOfFewImagesDoesNotDependOnTheOrderOfSums) {
+  const at::Tensor x = at::rand({20, 300}, at::kDouble), y = at::rand({31, 300}, at::kDouble);
+  const auto distance = [&](int64_t part) {
+    FeatureMoments a(300), b(300);
+    for (const at::Tensor& rows : x.split(part)) a.add(rows);
+    for (const at::Tensor& rows : y.split(part)) b.add(rows);
+    return frechet_distance(a, b);
+  };
+  EXPECT_NEAR(distance(31), distance(1), 1e-11 * distance(1));
+  EXPECT_NEAR(distance(7), distance(1), 1e-11 * distance(1));
+}
+
 TEST(FeatureMath, InceptionScoreOfPartsIsThatOfTheFormula) {
   const at::Tensor log_p = at::log_softmax(4 * at::randn({43, 7}, at::kDouble), 1);
   log_p[5].fill_(-std::numeric_limits<double>::infinity());  // underflown
