@@ -158,6 +158,17 @@ def check_settings(page):
     check("NaN" not in before, "a curve has a point that is no number")
 
 
+def check_print(page):
+    """Charts are drawn for their width on paper, and for that of the window afterwards."""
+    width = "document.querySelector('.chart:not([hidden]) .plot').viewBox.baseVal.width"
+    page.value(f"window.addEventListener('beforeprint', () => window.printed = {width})")
+    screen = page.value(width)
+    page.call("Page.printToPDF")
+    printed = page.value("window.printed")
+    check(300 <= printed <= 400, f"charts are drawn {printed} wide for paper")
+    check(page.value(width) == screen, "charts stay as they were for paper")
+
+
 def main():
     chromium, report, runs = sys.argv[1], sys.argv[2], int(sys.argv[3])
     pictures = sys.argv[4] if len(sys.argv) > 4 else None
@@ -183,6 +194,7 @@ def main():
         check_slider(page)
         check_hover(page)
         check_settings(page)
+        check_print(page)
         check(not page.problems, f"the browser complains: {page.problems[:3]}")
         page.close()
 

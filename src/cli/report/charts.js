@@ -2,6 +2,7 @@
 // The curves of a report, as SVG that is drawn anew whenever its width or a setting changes.
 const settings = {smooth: 0, axis: 'kimg'};
 const kHeight = 220;
+const kPrintWidth = 360;  // a little more than charts get in two columns on A4 or Letter
 const kMargin = {left: 54, right: 14, top: 8, bottom: 26};
 const kDashes = ['', '6 3', '2 3', '8 3 2 3', '1 2'];
 
@@ -146,8 +147,8 @@ class Chart {
     this.plot.onkeydown = (event) => this.step(event);
   }
 
-  draw() {
-    this.width = Math.max(220, this.plot.clientWidth || 420);
+  draw(width = this.plot.clientWidth || 420) {
+    this.width = Math.max(220, width);
     this.lines = linesOf(this.spec);
     if (!this.lines.length) return;
     this.plot.setAttribute('viewBox', `0 0 ${this.width} ${kHeight}`);
@@ -332,7 +333,8 @@ function showCharts() {
     if (entry.contentRect.width !== width) draw();
     width = entry.contentRect.width;
   }).observe(byId('charts'));
-  window.addEventListener('beforeprint', draw);
+  window.addEventListener('beforeprint', () => charts.forEach((chart) => chart.draw(kPrintWidth)));
+  window.addEventListener('afterprint', draw);
   draw();
 }
 
