@@ -292,8 +292,10 @@ OptionalTensor packed_biases(const LineDecoderCall& call, const std::vector<Deco
 
 bool has_fused_body(const LineDecoderCall& call, const at::Tensor& rows) {
   if (kernel_path() != KernelPath::fused) return false;
-  if (rows.is_cpu()) return rows.scalar_type() == at::kFloat || rows.scalar_type() == at::kDouble;
+  const at::ScalarType type = rows.scalar_type();
+  if (rows.is_cpu()) return type == at::kFloat || type == at::kDouble;
   if (!rows.is_cuda()) return false;
+  if (type != at::kFloat && type != at::kHalf && type != at::kBFloat16) return false;
   const c10::DeviceGuard device(rows.device());
   return line_decoder_cuda_supports(call);
 }
