@@ -165,7 +165,8 @@ void FeatureCache::check(Mode mode, int64_t width) const {
 bool FeatureCache::is_there(Mode mode, int64_t width) const {
   std::string refusal;
   bool found = false;
-  if (comm_.rank() == 0 && !folder_.empty() && fs::exists(path(mode))) {
+  std::error_code ignored;
+  if (comm_.rank() == 0 && !folder_.empty() && fs::exists(path(mode), ignored)) {
     try {
       check(mode, width);
       found = true;
@@ -180,35 +181,44 @@ bool FeatureCache::is_there(Mode mode, int64_t width) const {
   return comm_.any(found);
 }
 
+/// What rank 0 reads, or all ranks throw what it throws: a file may go while it is read.
+void FeatureCache::from_root(const std::function<at::Tensor()>& read, at::Tensor values) const {
+  std::string failure;
+  if (comm_.rank() == 0) {
+    try {
+      values.copy_(read());
+    } catch (const std::exception& error) {
+      failure = error.what();
+    }
+  }
+  failure = comm_.broadcast(failure, 0);
+  if (!failure.empty()) throw InputError(failure);
+  comm_.broadcast(values, 0);
+}
+
 std::optional<FeatureMoments> FeatureCache::load_moments(int64_t width) const {
   if (!is_there(Mode::moments, width)) return std::nullopt;
+  const std::string file = path(Mode::moments);
   FeatureMoments moments(width);
   moments.count = key_.count;
-  if (comm_.rank() == 0) {
-    const io::H5File file = io::H5File::open(path(Mode::moments));
-    moments.sum = file.read("sum");
-    moments.products = file.read("products");
-  }
-  comm_.broadcast(moments.sum, 0);
-  comm_.broadcast(moments.products, 0);
+  from_root([&] { return io::H5File::open(file).read("sum"); }, moments.sum);
+  from_root([&] { return io::H5File::open(file).read("products"); }, moments.products);
   return moments;
 }
 
 std::optional<SharedFeatures> FeatureCache::load_features(int64_t width) const {
   if (!is_there(Mode::features, width)) return std::nullopt;
-  std::optional<io::H5File> file;
-  if (comm_.rank() == 0) file.emplace(io::H5File::open(path(Mode::features)));
+  const std::string file = path(Mode::features);
   const int64_t begin = key_.count * comm_.rank() / comm_.size();
   const int64_t end = key_.count * (comm_.rank() + 1) / comm_.size();
   at::Tensor own = at::empty({end - begin, width}, at::kFloat);
   for (int64_t row = 0; row < key_.count; row += SharedFeatures::kBlock) {
     const int64_t count = std::min(SharedFeatures::kBlock, key_.count - row);
-    const at::Tensor block =
-        file ? file->read_rows("features", row, count) : at::empty({count, width}, at::kFloat);
-    comm_.broadcast(block, 0);
+    const at::Tensor block = at::empty({count, width}, at::kFloat);
+    from_root([&] { return io::H5File::open(file).read_rows("features", row, count); }, block);
     const int64_t from = std::max(row, begin), to = std::min(row + count, end);
-    if (from < to)
-      own.narrow(0, from - begin, to - from).copy_(block.narrow(0, from - row, to - from));
+    if (from >= to) continue;
+    own.narrow(0, from - begin, to - from).copy_(block.narrow(0, from - row, to - from));
   }
   return SharedFeatures(own, comm_);
 }

@@ -15,8 +15,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "metrics/feature_math.h"
 #include "metrics/shared_features.h"
@@ -51,6 +53,7 @@ class FeatureCache {
   std::string path(Mode mode) const;
   bool is_there(Mode mode, int64_t width) const;
   void check(Mode mode, int64_t width) const;
+  void from_root(const std::function<at::Tensor()>& read, at::Tensor values) const;
 
   std::string folder_;
   FeatureKey key_;
