@@ -9,6 +9,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "base/clock.h"
+#include "base/host_name.h"
 #include "training/losses.h"
 
 namespace galette {
@@ -39,9 +40,16 @@ void require_grad(TrainState& state, bool generator) {
   state.d->arena().set_requires_grad(!generator);
 }
 
-ReductionConfig reduction_config(const Adam& adam, const Communicator& comm) {
-  const bool overlaps = comm.size() > 1 && adam.plan().count() > 1;
-  return {adam.plan(), adam.is_shared(), overlaps};
+/// Ranks of one host that exchange through its memory have no time to gain: the cores that copy and
+/// add are those that compute. Collective.
+bool overlap_pays(const ParameterArena& arena, Communicator& comm) {
+  return arena.options().device().is_cuda() || !comm.agree(fnv1a64(host_name()));
+}
+
+ReductionConfig reduction_config(const ParameterArena& arena, const Adam& adam, Communicator& comm,
+                                 Overlap overlap) {
+  const bool pays = overlap == Overlap::always || overlap_pays(arena, comm);
+  return {adam.plan(), adam.is_shared(), pays && comm.size() > 1 && adam.plan().count() > 1};
 }
 
 /// Collective: the lowest rank with a gradient that is not finite, and the first such tensor there.
@@ -62,15 +70,17 @@ std::string describe_non_finite(Communicator& comm, Phase phase, const Network& 
 }  // namespace
 
 PhaseRunner::PhaseRunner(TrainState& state, const LossConfig& config, const BatchPlan& plan,
-                         Communicator& comm, PhaseInputs inputs, Statistics& stats)
+                         Communicator& comm, PhaseInputs inputs, Statistics& stats, Overlap overlap)
     : state_(state),
       config_(config),
       plan_(plan),
       comm_(comm),
       inputs_(std::move(inputs)),
       stats_(stats),
-      g_reducer_(state.g->arena(), comm, reduction_config(*state.g_adam, comm)),
-      d_reducer_(state.d->arena(), comm, reduction_config(*state.d_adam, comm)) {}
+      g_reducer_(state.g->arena(), comm,
+                 reduction_config(state.g->arena(), *state.g_adam, comm, overlap)),
+      d_reducer_(state.d->arena(), comm,
+                 reduction_config(state.d->arena(), *state.d_adam, comm, overlap)) {}
 
 GradientHealth PhaseRunner::run(Phase phase, const RealBatch& reals) {
   const bool generator = is_generator_phase(phase);

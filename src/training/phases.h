@@ -29,10 +29,14 @@ struct GradientHealth {
   std::string where;       ///< rank, phase and first tensor
 };
 
+/// Whether gradients travel during backward passes: where that pays, or always, for tests.
+enum class Overlap { where_it_pays, always };
+
 class PhaseRunner {
  public:
   PhaseRunner(TrainState& state, const LossConfig& config, const BatchPlan& plan,
-              Communicator& comm, PhaseInputs inputs, Statistics& stats);
+              Communicator& comm, PhaseInputs inputs, Statistics& stats,
+              Overlap overlap = Overlap::where_it_pays);
 
   /// Runs one phase of iteration `state.iteration`.
   GradientHealth run(Phase phase, const RealBatch& reals);

@@ -68,6 +68,12 @@ TEST(BenchReduce, EachSizeBesideMpiAlone) {
     EXPECT_NEAR(line.at("gb_per_s"), bytes / 1e9 / seconds, 1e-9 * bytes / 1e9 / seconds);
     EXPECT_GT(line.at("share_of_mpi"), 0);
   }
+  const nlohmann::json& overlap = report.at("overlap");
+  const double pass = overlap.at("backward_seconds"), sum = overlap.at("sum_seconds");
+  EXPECT_GT(pass, 0);
+  EXPECT_GT(sum, 0);
+  EXPECT_NEAR(overlap.at("hidden_share"),
+              1 - (overlap.at("together_seconds").get<double>() - pass) / sum, 1e-9);
 }
 
 TEST(BenchReduce, RefusesSizesThatItCannotMeasure) {
