@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "base/log.h"
+#include "kernels/dispatch.h"
 #include "training/network_snapshot.h"
 
 namespace galette {
@@ -41,6 +42,13 @@ int64_t generator_positions(const std::string& name, const Generator& g) {
   return is_line ? 16 * size : stage * stage;
 }
 
+/// The pixel decoders of CREPS, where they are fused, keep what goes in and comes out of a chain
+/// and compute the rest again: about as much as the first layer alone.
+bool is_inside_decoder(const std::string& name) {
+  const bool is_decoder = name.starts_with("synthesis.decoder");
+  return is_decoder && !name.ends_with(".0.weight") && kernel_path() == KernelPath::fused;
+}
+
 /// Elements that a differentiable pass of one sample keeps.
 template <typename Positions>
 int64_t kept_elements(const Network& network, int64_t results, const Positions& positions) {
@@ -48,7 +56,8 @@ int64_t kept_elements(const Network& network, int64_t results, const Positions& 
   for (const ArenaEntry& entry : network.arena().parameters()) {
     const bool is_layer = entry.name.ends_with(".weight") && entry.shape.size() >= 2 &&
                           entry.name.find("affine") == std::string::npos &&
-                          entry.name.find("mapping") == std::string::npos;
+                          entry.name.find("mapping") == std::string::npos &&
+                          !is_inside_decoder(entry.name);
     if (is_layer) {
       elements += positions(entry.name) * (entry.shape[1] + results * entry.shape[0]);
     }
