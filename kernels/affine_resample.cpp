@@ -10,11 +10,13 @@
 #include <vector>
 
 #include <ATen/DeviceGuard.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/custom_class.h>
 
 #include "kernels/affine_resample_math.h"
 #include "kernels/dispatch.h"
+#include "kernels/upload.h"
 
 namespace galette {
 namespace {
@@ -132,7 +134,7 @@ void run_cuda(const AffineResampleCall& call, const std::vector<AffinePath>& pat
   at::Tensor bytes =
       at::empty({static_cast<int64_t>(paths.size() * sizeof(AffinePath))}, at::kByte);
   std::copy(paths.begin(), paths.end(), static_cast<AffinePath*>(bytes.mutable_data_ptr()));
-  const at::Tensor on_device = bytes.to(in.device());
+  const at::Tensor on_device = upload(bytes, bytes.options().device(in.device()));
   affine_resample_cuda(call, static_cast<const AffinePath*>(on_device.const_data_ptr()), adjoint,
                        scratch, in.const_data_ptr(), out.mutable_data_ptr(),
                        current_cuda_stream(in));
@@ -147,9 +149,10 @@ class AffineResample : public torch::autograd::Function<AffineResample> {
     ctx->saved_data["adjoint"] = adjoint;
     at::Tensor y = at::empty(x.sizes(), x.options().memory_format(at::MemoryFormat::Contiguous));
     if (x.numel() == 0) return y;
-    const c10::DeviceGuard guard(x.device());
+    const c10::DeviceGuard device(x.device());
     const at::Tensor source = x.contiguous();
     const AffineResampleCall call = call_for(source);
+    RECORD_FUNCTION("galette::affine_resample", {});
     if (x.is_cuda()) {
       run_cuda(call, setup->paths, adjoint, source, y);
     } else {

@@ -9,6 +9,7 @@
 
 #include <ATen/DeviceGuard.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/custom_class.h>
 
@@ -74,9 +75,10 @@ at::Tensor run(const Setup& setup, const at::Tensor& input, const at::Tensor& bi
   call.channels = x.size(1);
   at::Tensor y = at::empty({x.size(0), x.size(1), call.down_y.out, call.down_x.out}, x.options());
   if (y.numel() == 0) return y;
-  const c10::DeviceGuard guard(x.device());
+  const c10::DeviceGuard device(x.device());
   const void* const b = bias.defined() ? bias.const_data_ptr() : nullptr;
   uint8_t* const c = codes.defined() ? codes.mutable_data_ptr<uint8_t>() : nullptr;
+  RECORD_FUNCTION("galette::filtered_lrelu", {});
   if (x.is_cuda()) {
     const at::Tensor up = matrix(setup.up_taps), down = matrix(setup.down_taps);
     filtered_lrelu_cuda(call, up.const_data_ptr(), down.const_data_ptr(), x.const_data_ptr(), b, c,

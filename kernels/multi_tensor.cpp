@@ -3,6 +3,7 @@
 #include "kernels/multi_tensor.h"
 
 #include <ATen/DeviceGuard.h>
+#include <ATen/record_function.h>
 
 #include "kernels/dispatch.h"
 
@@ -42,21 +43,32 @@ void check_step(const AdamStep& step) {
 
 int64_t adam_step(const at::Tensor& theta, const at::Tensor& grad, const at::Tensor& v,
                   const AdamStep& step) {
+  TORCH_CHECK(theta.defined(), "adam_step: theta is not defined");
+  const at::Tensor nonfinite = at::zeros({}, theta.options().dtype(at::kLong));
+  adam_step(theta, grad, v, step, nonfinite);
+  return nonfinite.item<int64_t>();
+}
+
+void adam_step(const at::Tensor& theta, const at::Tensor& grad, const at::Tensor& v,
+               const AdamStep& step, const at::Tensor& nonfinite) {
   const ElementType type = checked_range(theta, "adam_step", "theta");
   check_like(grad, theta, "adam_step", "grad");
   check_like(v, theta, "adam_step", "v");
   check_step(step);
-  if (theta.numel() == 0) return 0;
+  TORCH_CHECK(nonfinite.defined() && nonfinite.scalar_type() == at::kLong &&
+                  nonfinite.numel() == 1 && nonfinite.device() == theta.device(),
+              "adam_step: nonfinite must be one int64 on ", theta.device());
+  if (theta.numel() == 0) return;
+  RECORD_FUNCTION("galette::adam_step", {});
+  int64_t* const count = nonfinite.mutable_data_ptr<int64_t>();
   if (!theta.is_cuda()) {
-    return adam_step_cpu(type, theta.mutable_data_ptr(), grad.const_data_ptr(),
-                         v.mutable_data_ptr(), theta.numel(), step);
+    *count += adam_step_cpu(type, theta.mutable_data_ptr(), grad.const_data_ptr(),
+                            v.mutable_data_ptr(), theta.numel(), step);
+    return;
   }
-  const c10::DeviceGuard guard(theta.device());
-  const at::Tensor nonfinite = at::zeros({}, theta.options().dtype(at::kLong));
+  const c10::DeviceGuard device(theta.device());
   adam_step_cuda(type, theta.mutable_data_ptr(), grad.const_data_ptr(), v.mutable_data_ptr(),
-                 theta.numel(), step, nonfinite.mutable_data_ptr<int64_t>(),
-                 current_cuda_stream(theta));
-  return nonfinite.item<int64_t>();
+                 theta.numel(), step, count, current_cuda_stream(theta));
 }
 
 void ema_update(const at::Tensor& ema, const at::Tensor& value, double beta) {
@@ -64,10 +76,11 @@ void ema_update(const at::Tensor& ema, const at::Tensor& value, double beta) {
   check_like(value, ema, "ema_update", "value");
   TORCH_CHECK(beta >= 0 && beta <= 1, "ema_update: beta is ", beta, "; give 0 <= beta <= 1");
   if (ema.numel() == 0) return;
+  RECORD_FUNCTION("galette::ema_update", {});
   if (!ema.is_cuda()) {
     return ema_update_cpu(type, ema.mutable_data_ptr(), value.const_data_ptr(), ema.numel(), beta);
   }
-  const c10::DeviceGuard guard(ema.device());
+  const c10::DeviceGuard device(ema.device());
   ema_update_cuda(type, ema.mutable_data_ptr(), value.const_data_ptr(), ema.numel(), beta,
                   current_cuda_stream(ema));
 }

@@ -21,6 +21,10 @@ namespace galette {
 /// c10::Error when shapes, types or devices differ or an argument is out of its range.
 int64_t adam_step(const at::Tensor& theta, const at::Tensor& grad, const at::Tensor& v,
                   const AdamStep& step);
+/// The same, but adds the number to `nonfinite`, int64 [] on the same device, for which the caller
+/// need not wait.
+void adam_step(const at::Tensor& theta, const at::Tensor& grad, const at::Tensor& v,
+               const AdamStep& step, const at::Tensor& nonfinite);
 
 /// Exponential moving average, in place: ema = value + beta (ema - value), with beta in [0, 1].
 /// beta = 0 copies value exactly.

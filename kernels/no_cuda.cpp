@@ -9,6 +9,7 @@
 #include "kernels/filtered_lrelu_math.h"
 #include "kernels/line_decoder_math.h"
 #include "kernels/multi_tensor_math.h"
+#include "kernels/philox_normal_math.h"
 #include "kernels/upfirdn2d_math.h"
 
 namespace galette {
@@ -66,6 +67,10 @@ void adam_step_cuda(ElementType, void*, const void*, void*, int64_t, const AdamS
 void ema_update_cuda(ElementType, void*, const void*, int64_t, double, void*) {
   no_cuda("ema_update");
 }
+void fill_normal_cuda(ElementType, void*, const PhiloxRows&, int64_t, const PhiloxStream&, void*) {
+  no_cuda("fill_normal");
+}
+
 void upfirdn2d_cuda(const UpFirDnCall&, const void*, bool, double, const void*, void*, void*) {
   no_cuda("upfirdn2d");
 }

@@ -29,4 +29,11 @@ GALETTE_HOST_DEVICE inline PhiloxBlock philox4x32(uint32_t c0, uint32_t c1, uint
   return {{c0, c1, c2, c3}};
 }
 
+/// The counter words of a stream but the first two, which are those of a block of four values and
+/// of a row; and the key.
+struct PhiloxStream {
+  uint32_t c2 = 0, c3 = 0;
+  uint32_t k0 = 0, k1 = 0;
+};
+
 }  // namespace galette

@@ -6,12 +6,14 @@
 #include <algorithm>
 
 #include <ATen/DeviceGuard.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/custom_class.h>
 
 #include "kernels/dispatch.h"
 #include "kernels/fir_taps.h"
 #include "kernels/upfirdn2d_math.h"
+#include "kernels/upload.h"
 
 namespace galette {
 namespace {
@@ -70,7 +72,7 @@ at::Tensor launch_cuda(const UpFirDnCall& call, const at::Tensor& x, const at::T
 at::Tensor run_cuda(const UpFirDnCall& call, const at::Tensor& x, const at::Tensor& filter,
                     const UpFirDnOptions& options) {
   const at::ScalarType type = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const at::Tensor f = filter.defined() ? filter.to(x.device(), type).contiguous()
+  const at::Tensor f = filter.defined() ? upload(filter, x.options().dtype(type)).contiguous()
                                         : at::ones({1, 1}, x.options().dtype(type));
   if (f.dim() == 2) return launch_cuda(call, x, f, options.flip_filter, options.gain);
   // One pass per axis; the other axis stays as it is.
@@ -100,10 +102,11 @@ class UpFirDn : public torch::autograd::Function<UpFirDn> {
     back->options = adjoint(call, setup->options);
     back->filter = filter;
     ctx->saved_data["adjoint"] = c10::IValue::make_capsule(std::move(back));
-    const c10::DeviceGuard guard(x.device());
+    const c10::DeviceGuard device(x.device());
     if (x.numel() == 0)
       return at::zeros({x.size(0), x.size(1), call.y.out, call.x.out}, x.options());
     const at::Tensor source = x.contiguous();
+    RECORD_FUNCTION("galette::upfirdn2d", {});
     return x.is_cuda() ? run_cuda(call, source, filter, setup->options)
                        : run_cpu(call, source, filter, setup->options);
   }

@@ -1,39 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/sample_rng.h"
 
-#include <cmath>
-#include <numbers>
+#include <algorithm>
 
-#include "kernels/philox.h"
+#include "kernels/philox_normal.h"
+#include "kernels/philox_normal_math.h"
 #include "kernels/threads.h"
+#include "kernels/upload.h"
 
 namespace galette {
 namespace {
 
-PhiloxBlock block(uint64_t seed, const Stream& s, uint32_t sample, uint64_t number) {
-  TORCH_CHECK(number >> 32 == 0, "random stream exhausted: a tensor of more than 2^34 elements");
+PhiloxStream philox_stream(uint64_t seed, const Stream& s) {
   const uint32_t c3 = static_cast<uint32_t>(s.phase) << 24 |
                       static_cast<uint32_t>(s.purpose) << 16 | uint32_t{s.sub};
-  return philox4x32(static_cast<uint32_t>(number), sample, s.iteration, c3,
-                    static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
+  return {s.iteration, c3, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
 }
 
-/// Box-Muller on two 32-bit values; u1 is in (0, 1], so the logarithm is finite.
-void normal_pair(uint32_t x, uint32_t y, double& first, double& second) {
-  const double radius = std::sqrt(-2.0 * std::log((x + 1.0) * 0x1p-32));
-  const double angle = 2.0 * std::numbers::pi * (y * 0x1p-32);
-  first = radius * std::cos(angle);
-  second = radius * std::sin(angle);
+void check_block(uint64_t number) {
+  TORCH_CHECK(number >> 32 == 0, "random stream exhausted: a tensor of more than 2^34 elements");
+}
+
+PhiloxBlock block(uint64_t seed, const Stream& s, uint32_t sample, uint64_t number) {
+  check_block(number);
+  const PhiloxStream p = philox_stream(seed, s);
+  return philox4x32(static_cast<uint32_t>(number), sample, p.c2, p.c3, p.k0, p.k1);
 }
 
 template <typename T>
-void fill_block_range(uint64_t seed, const Stream& stream, uint32_t sample, T* out, int64_t size,
+void fill_block_range(const PhiloxStream& stream, uint32_t sample, T* out, int64_t size,
                       int64_t first_block, int64_t last_block) {
   for (int64_t b = first_block; b < last_block; ++b) {
-    const PhiloxBlock bits = block(seed, stream, sample, static_cast<uint64_t>(b));
+    check_block(static_cast<uint64_t>(b));
     double values[4];
-    normal_pair(bits.x[0], bits.x[1], values[0], values[1]);
-    normal_pair(bits.x[2], bits.x[3], values[2], values[3]);
+    normal_block(stream, sample, static_cast<uint32_t>(b), values);
     for (int64_t i = 4 * b; i < std::min(4 * b + 4, size); ++i)
       out[i] = static_cast<T>(values[i & 3]);
   }
@@ -56,24 +56,31 @@ uint64_t SampleRng::below(const Stream& stream, uint32_t sample, uint64_t n, uin
 }
 
 at::Tensor SampleRng::normal(const Stream& stream, const std::vector<int64_t>& samples,
-                             const std::vector<int64_t>& shape, at::ScalarType type) const {
+                             const std::vector<int64_t>& shape, at::TensorOptions options) const {
   std::vector<int64_t> sizes{static_cast<int64_t>(samples.size())};
   sizes.insert(sizes.end(), shape.begin(), shape.end());
-  at::Tensor result = at::empty(sizes, type);
+  if (options.device().is_cuda()) {
+    const at::Tensor values = at::empty(sizes, options);
+    fill_normal_on_gpu(values, std::vector<uint32_t>(samples.begin(), samples.end()),
+                       philox_stream(seed_, stream));
+    return values;
+  }
+  at::Tensor result = at::empty(sizes, options.device(at::kCPU));
   for (size_t k = 0; k < samples.size(); ++k) {
     fill_normal(stream, static_cast<uint32_t>(samples[k]), result[static_cast<int64_t>(k)]);
   }
-  return result;
+  return upload(result, options);
 }
 
 void SampleRng::fill_normal(const Stream& stream, uint32_t sample, at::Tensor values) const {
   TORCH_CHECK(values.is_contiguous() && values.device().is_cpu(),
               "fill_normal: needs a contiguous CPU tensor");
+  const PhiloxStream philox = philox_stream(seed_, stream);
   AT_DISPATCH_FLOATING_TYPES(values.scalar_type(), "fill_normal", [&] {
     scalar_t* out = values.data_ptr<scalar_t>();
     const int64_t size = values.numel();
     at::parallel_for(0, (size + 3) / 4, 4096, [&](int64_t begin, int64_t end) {
-      fill_block_range(seed_, stream, sample, out, size, begin, end);
+      fill_block_range(philox, sample, out, size, begin, end);
     });
   });
 }

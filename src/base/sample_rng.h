@@ -59,10 +59,11 @@ class SampleRng {
   /// Integer in [0, n): the high word of a 64-bit draw (elements 2*index, 2*index+1) times n.
   uint64_t below(const Stream& stream, uint32_t sample, uint64_t n, uint64_t index = 0) const;
 
-  /// Standard normals [samples.size(), shape...] by Box-Muller in double precision, on the CPU,
-  /// rounded to `type`. Row k is a function of samples[k] alone.
+  /// Standard normals [samples.size(), shape...] by Box-Muller, of the type and on the device that
+  /// `options` say. Row k is a function of samples[k] alone. Computed in double precision and
+  /// rounded, but on GPUs in the type itself.
   at::Tensor normal(const Stream& stream, const std::vector<int64_t>& samples,
-                    const std::vector<int64_t>& shape, at::ScalarType type) const;
+                    const std::vector<int64_t>& shape, at::TensorOptions options) const;
   /// Fills a contiguous CPU tensor with the standard normals of one sample, threaded.
   void fill_normal(const Stream& stream, uint32_t sample, at::Tensor values) const;
 

@@ -8,10 +8,12 @@
 #include <algorithm>
 #include <bit>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <vector>
 
 #include <ATen/Parallel.h>
+#include <fmt/ranges.h>
 
 #include "base/log.h"
 #include "base/memory_use.h"
@@ -38,6 +40,7 @@ struct BenchOptions {
   int64_t resolution = 0;
   int64_t repeat = 5;
   bool profile = false;
+  bool count_ops = false;
   bool json = false;
 };
 
@@ -65,6 +68,8 @@ OptionTable bench_option_table(BenchOptions& o) {
             {"auto", "fp32", "bf16", "fp64"});
   table.add("repeat", nothing, o.repeat, "timed runs of each phase", {1, 1000});
   table.add_flag("profile", o.profile, "list the operators that each phase spends its time in");
+  table.add_flag("count-ops", o.count_ops,
+                 "count the operations of each phase, which on GPUs are launches of kernels");
   table.add_flag("json", o.json, "print one JSON object");
   return table;
 }
@@ -86,7 +91,26 @@ struct Timing {
   int64_t interval = 1;
   double seconds = 0;              ///< median
   nlohmann::ordered_json profile;  ///< of one more run on this rank; null unless asked for
+  std::vector<OpProfile::Count> operations;  ///< the same
 };
+
+int64_t sum_of(const std::vector<OpProfile::Count>& counts) {
+  int64_t sum = 0;
+  for (const OpProfile::Count& count : counts) sum += count.calls;
+  return sum;
+}
+
+/// Times a part of a step, then looks into one more run of it as the options ask.
+Timing time_part(const std::string& name, int64_t interval, const std::function<void()>& run,
+                 const BenchOptions& o, Communicator& comm) {
+  Timing timing{name, interval, median_seconds(run, o.repeat, comm), {}, {}};
+  if (!o.profile && !o.count_ops) return timing;
+  const OpProfile profile;
+  run();
+  if (o.profile) timing.profile = profile.report();
+  if (o.count_ops) timing.operations = profile.operations();
+  return timing;
+}
 
 RealBatch random_images(const TrainOptions& o, int64_t resolution) {
   const int64_t local = o.batch / *o.gpus;
@@ -114,18 +138,20 @@ std::vector<Timing> time_phases(const BenchOptions& o, Communicator& comm) {
   std::vector<Timing> timings;
   for (const Phase phase : kPhases) {
     if (!losses.due(phase, 0)) continue;
-    const auto run = [&] { runner.run(phase, reals); };
-    timings.push_back(
-        {phase_name(phase), losses.interval(phase), median_seconds(run, o.repeat, comm), {}});
-    if (o.profile) {
-      const OpProfile profile;
-      run();
-      timings.back().profile = profile.report();
-    }
+    timings.push_back(time_part(
+        phase_name(phase), losses.interval(phase), [&] { runner.run(phase, reals); }, o, comm));
   }
-  const auto average = [&] { update_ema(*state.g_ema, *state.g, 0.5); };
-  timings.push_back({"EMA", 1, median_seconds(average, o.repeat, comm), {}});
+  timings.push_back(time_part(
+      "EMA", 1, [&] { update_ema(*state.g_ema, *state.g, 0.5); }, o, comm));
   return timings;
+}
+
+/// Operations of an iteration, amortised over the phases that not every one has.
+double operations_per_iteration(const std::vector<Timing>& timings) {
+  double operations = 0;
+  for (const Timing& t : timings)
+    operations += static_cast<double>(sum_of(t.operations)) / static_cast<double>(t.interval);
+  return operations;
 }
 
 double seconds_per_kimg(const std::vector<Timing>& timings, int64_t batch) {
@@ -153,23 +179,28 @@ nlohmann::ordered_json report(const BenchOptions& o, const std::vector<Timing>& 
   for (const Timing& t : timings) {
     phases[t.name] = {{"interval", t.interval}, {"seconds", t.seconds}};
     if (!t.profile.is_null()) phases[t.name]["profile"] = t.profile;
+    if (!o.count_ops) continue;
+    nlohmann::ordered_json& operations = phases[t.name]["operations"];
+    for (const OpProfile::Count& count : t.operations) operations[count.op] = count.calls;
   }
-  return {{"cfg", o.train.cfg},
-          {"resolution", o.resolution},
-          {"cbase", o.train.cbase},
-          {"cmax", o.train.cmax},
-          {"batch", o.train.batch},
-          {"batch_gpu", *o.train.batch_gpu},
-          {"gamma", *o.train.gamma},
-          {"aug", o.train.aug},
-          {"p", o.train.aug == "fixed" ? o.train.p : 0},
-          {"precision", o.train.precision},
-          {"ranks", *o.train.gpus},
-          {"threads_per_rank", at::get_num_threads()},
-          {"repeat", o.repeat},
-          {"phases", phases},
-          {"sec_per_kimg", seconds_per_kimg(timings, o.train.batch)},
-          {"peak_memory_gb", peak_gb}};
+  nlohmann::ordered_json result{{"cfg", o.train.cfg},
+                                {"resolution", o.resolution},
+                                {"cbase", o.train.cbase},
+                                {"cmax", o.train.cmax},
+                                {"batch", o.train.batch},
+                                {"batch_gpu", *o.train.batch_gpu},
+                                {"gamma", *o.train.gamma},
+                                {"aug", o.train.aug},
+                                {"p", o.train.aug == "fixed" ? o.train.p : 0},
+                                {"precision", o.train.precision},
+                                {"ranks", *o.train.gpus},
+                                {"threads_per_rank", at::get_num_threads()},
+                                {"repeat", o.repeat},
+                                {"phases", phases},
+                                {"sec_per_kimg", seconds_per_kimg(timings, o.train.batch)},
+                                {"peak_memory_gb", peak_gb}};
+  if (o.count_ops) result["operations_per_iteration"] = operations_per_iteration(timings);
+  return result;
 }
 
 /// The first operators of each phase's profile, if there is one.
@@ -186,6 +217,23 @@ void print_profiles(const nlohmann::ordered_json& phases) {
   }
 }
 
+/// The most frequent operations of each phase, and of an iteration, if they were counted.
+void print_operations(const nlohmann::ordered_json& r) {
+  constexpr size_t kShown = 8;
+  if (!r.contains("operations_per_iteration")) return;
+  for (const auto& [name, phase] : r["phases"].items()) {
+    int64_t sum = 0;
+    std::vector<std::string> texts;
+    for (const auto& [op, calls] : phase["operations"].items()) {
+      sum += calls.get<int64_t>();
+      if (texts.size() < kShown) texts.push_back(fmt::format("{} {}", calls.get<int64_t>(), op));
+    }
+    log::info("{:<6}{:6} operations: {}", name, sum, fmt::join(texts, ", "));
+  }
+  log::info("{:.0f} operations in an iteration on average, the lazy phases counted by their share",
+            r["operations_per_iteration"].get<double>());
+}
+
 void print_table(const nlohmann::ordered_json& r, const std::string& threads) {
   log::info("{} at {}x{}, cbase {}, cmax {}, batch {} ({} at a time on each rank)",
             r["cfg"].get<std::string>(), r["resolution"].get<int64_t>(),
@@ -200,6 +248,7 @@ void print_table(const nlohmann::ordered_json& r, const std::string& threads) {
   log::info("{:.1f} sec/kimg, {:.2f} GB of memory at most in a rank",
             r["sec_per_kimg"].get<double>(), r["peak_memory_gb"].get<double>());
   print_profiles(r["phases"]);
+  print_operations(r);
 }
 
 nlohmann::ordered_json measure(BenchOptions& o, MpiCommunicator& comm) {

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <set>
+#include <string_view>
 
 namespace galette {
 namespace {
@@ -12,13 +14,44 @@ using Clock = std::chrono::steady_clock;
 
 struct Total {
   int64_t calls = 0;
+  int64_t operations = 0;  ///< calls that did work of their own
   double seconds = 0;
 };
 
 struct OpenCall {
   Clock::time_point start;
-  double inside = 0;  ///< seconds of the calls that it made
+  double inside = 0;    ///< seconds of the calls that it made
+  bool passes = false;  ///< whether one of those did the work
 };
+
+/// Operators that move and compute nothing unless another one does it for them: views, allocations,
+/// and conversions that find nothing to convert.
+bool is_free(std::string_view name) {
+  static const std::set<std::string_view> names{
+      "aten::alias",        "aten::as_strided",
+      "aten::chunk",        "aten::contiguous",
+      "aten::detach",       "aten::detach_",
+      "aten::diagonal",     "aten::empty",
+      "aten::empty_like",   "aten::empty_strided",
+      "aten::expand",       "aten::expand_as",
+      "aten::flatten",      "aten::lift",
+      "aten::lift_fresh",   "aten::movedim",
+      "aten::narrow",       "aten::permute",
+      "aten::real",         "aten::requires_grad_",
+      "aten::reshape",      "aten::resize_",
+      "aten::resolve_conj", "aten::resolve_neg",
+      "aten::result_type",  "aten::select",
+      "aten::set_",         "aten::slice",
+      "aten::split",        "aten::split_with_sizes",
+      "aten::squeeze",      "aten::t",
+      "aten::to",           "aten::transpose",
+      "aten::unbind",       "aten::unfold",
+      "aten::unsqueeze",    "aten::view",
+      "aten::view_as",      "aten::_reshape_alias",
+      "aten::_unsafe_view", "aten::is_nonzero",
+      "aten::set_data",     "aten::_has_compatible_shallow_copy_type"};
+  return names.count(name) > 0;
+}
 
 // LibTorch's callbacks are plain functions: what they count lives with the thread.
 thread_local std::map<std::string, Total> totals;
@@ -35,8 +68,13 @@ void end_call(const at::RecordFunction& call, at::ObserverContext*) {
   Total& total = totals[call.name()];
   ++total.calls;
   total.seconds += whole.count() - open_calls.back().inside;
+  const bool passes = open_calls.back().passes;
+  const bool works = !passes && call.scope() == at::RecordScope::FUNCTION && !is_free(call.name());
+  if (works) ++total.operations;
   open_calls.pop_back();
-  if (!open_calls.empty()) open_calls.back().inside += whole.count();
+  if (open_calls.empty()) return;
+  open_calls.back().inside += whole.count();
+  open_calls.back().passes |= passes || works;
 }
 
 }  // namespace
@@ -62,6 +100,16 @@ nlohmann::ordered_json OpProfile::report() const {
   for (const auto& [name, total] : sorted)
     lines.push_back({{"op", name}, {"calls", total.calls}, {"seconds", total.seconds}});
   return lines;
+}
+
+std::vector<OpProfile::Count> OpProfile::operations() const {
+  std::vector<Count> counts;
+  for (const auto& [name, total] : totals) {
+    if (total.operations > 0) counts.push_back({name, total.operations});
+  }
+  std::stable_sort(counts.begin(), counts.end(),
+                   [](const Count& a, const Count& b) { return a.calls > b.calls; });
+  return counts;
 }
 
 }  // namespace galette

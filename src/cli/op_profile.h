@@ -22,6 +22,15 @@ class OpProfile {
   /// [{"op", "calls", "seconds"}], longest first.
   nlohmann::ordered_json report() const;
 
+  struct Count {
+    std::string op;
+    int64_t calls = 0;
+  };
+  /// How often each operator was called that computes or copies something itself, most frequent
+  /// first. On a GPU each such call is a kernel launch or a few. Left out are operators that only
+  /// call others, that look at the same memory in another way, and that allocate.
+  std::vector<Count> operations() const;
+
  private:
   at::CallbackHandle callback_;
 };

@@ -8,6 +8,7 @@
 
 #include "io/check.h"
 #include "kernels/affine_resample.h"
+#include "kernels/upload.h"
 #include "training/augment_draw.h"
 
 namespace galette {
@@ -44,7 +45,7 @@ void append_colour(const Square<4>& q, int64_t channels, std::vector<double>& va
 }
 
 at::Tensor apply_colour(const at::Tensor& x, const at::Tensor& colour) {
-  const at::Tensor q = colour.to(x.options());
+  const at::Tensor q = upload(colour, x.options());
   const int64_t channels = x.size(1);
   return at::baddbmm(q.narrow(2, channels, 1), q.narrow(2, 0, channels), x.flatten(2)).view_as(x);
 }
@@ -58,7 +59,7 @@ at::Tensor reflected(int64_t size, int64_t border, const at::Tensor& like) {
     indices.push_back(std::min(phase, period - phase));
   }
   if (size == 1) std::fill(indices.begin(), indices.end(), 0);
-  return at::tensor(indices, at::kLong).to(like.device());
+  return upload(at::tensor(indices, at::kLong), like.options().dtype(at::kLong));
 }
 
 /// Each image with its own taps, by convolutions of one group for each plane.
@@ -66,7 +67,7 @@ at::Tensor apply_filter(const at::Tensor& x, const at::Tensor& filter) {
   const int64_t n = x.size(0), c = x.size(1), taps = filter.size(1), border = taps / 2;
   const at::Tensor extended = x.index_select(2, reflected(x.size(2), border, x))
                                   .index_select(3, reflected(x.size(3), border, x));
-  const at::Tensor weights = filter.to(x.options()).repeat_interleave(c, 0);
+  const at::Tensor weights = upload(filter, x.options()).repeat_interleave(c, 0);
   const at::Tensor planes = extended.reshape({1, n * c, extended.size(2), extended.size(3)});
   const std::array<int64_t, 2> ones{1, 1}, zeros{0, 0};
   const at::Tensor rows =
@@ -76,7 +77,7 @@ at::Tensor apply_filter(const at::Tensor& x, const at::Tensor& filter) {
 }
 
 at::Tensor add_noise(const at::Tensor& x, const at::Tensor& noise, const at::Tensor& deviation) {
-  return x + noise.to(x.options()) * deviation.to(x.options()).view({-1, 1, 1, 1});
+  return x + upload(noise, x.options()) * upload(deviation, x.options()).view({-1, 1, 1, 1});
 }
 
 /// [n, size]: whether pixel i of an axis lies within the square, by its centre (i + 1/2) / size.
@@ -90,7 +91,7 @@ at::Tensor apply_cutout(const at::Tensor& x, const at::Tensor& cutout) {
   const at::Tensor columns = within(cutout.select(1, 0), extent, x.size(3));
   const at::Tensor rows = within(cutout.select(1, 1), extent, x.size(2));
   const at::Tensor square = rows.unsqueeze(2).logical_and(columns.unsqueeze(1)).unsqueeze(1);
-  return x.masked_fill(square.to(x.device()), 0);
+  return x.masked_fill(upload(square, x.options().dtype(at::kBool)), 0);
 }
 
 }  // namespace

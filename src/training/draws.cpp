@@ -3,6 +3,8 @@
 
 #include <numeric>
 
+#include "kernels/upload.h"
+
 namespace galette {
 namespace {
 
@@ -14,8 +16,7 @@ Stream stream(Purpose purpose, Phase phase, int64_t iteration, int64_t sub = 0) 
 
 at::Tensor Draws::normal(const Stream& stream, const std::vector<int64_t>& samples,
                          const std::vector<int64_t>& shape) const {
-  return rng_.normal(stream, samples, shape, c10::typeMetaToScalarType(options_.dtype()))
-      .to(options_);
+  return rng_.normal(stream, samples, shape, options_);
 }
 
 at::Tensor Draws::latents(Phase phase, int64_t iteration, const std::vector<int64_t>& samples,
@@ -39,7 +40,7 @@ at::Tensor Draws::style_cuts(Phase phase, int64_t iteration, const std::vector<i
     const auto cut = 1 + rng_.below(mix, sample, static_cast<uint64_t>(num_ws - 1), 1);
     cuts.push_back(mixed ? static_cast<int64_t>(cut) : num_ws);
   }
-  return at::tensor(cuts, at::kLong).to(options_.device());
+  return upload(at::tensor(cuts, at::kLong), options_.dtype(at::kLong));
 }
 
 at::Tensor Draws::layer_noise(Phase phase, int64_t iteration, const std::vector<int64_t>& samples,

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "kernels/upload.h"
 #include "training/blur.h"
 
 namespace galette {
@@ -20,7 +21,7 @@ at::Tensor PhaseInputs::latents(Phase phase, const Samples& samples) const {
 }
 
 at::Tensor PhaseInputs::labels(Phase phase, const Samples& samples) const {
-  return fake_labels_(phase, state_.iteration, samples).to(state_.g->arena().options());
+  return upload(fake_labels_(phase, state_.iteration, samples), state_.g->arena().options());
 }
 
 at::Tensor PhaseInputs::all_layers(Phase phase, const Samples& samples, const at::Tensor& w,

@@ -80,11 +80,23 @@ Statistics::Statistics()
       collected_(at::zeros_like(pending_)) {}
 
 void Statistics::report(std::string_view name, const at::Tensor& values) {
-  const at::Tensor v = values.detach().to(at::kCPU, at::kDouble).flatten();
+  const at::Tensor v = values.detach().to(at::kDouble).flatten();
+  if (!v.is_cpu()) return report_on_device(row_of(name), v);
   double* m = pending_.data_ptr<double>() + row_of(name) * kMoments;
   m[0] += static_cast<double>(v.numel());
   m[1] += v.sum().item<double>();
   m[2] += v.dot(v).item<double>();
+}
+
+/// The device's sums stay there until somebody wants them.
+void Statistics::report_on_device(int64_t row, const at::Tensor& values) {
+  if (!on_device_.defined()) on_device_ = at::zeros_like(pending_, values.options());
+  const at::Tensor count = at::full({}, static_cast<double>(values.numel()), values.options());
+  on_device_[row].add_(at::stack({count, values.sum(), values.dot(values)}));
+}
+
+at::Tensor Statistics::pending() const {
+  return on_device_.defined() ? pending_ + on_device_.to(at::kCPU) : pending_;
 }
 
 void Statistics::report(std::string_view name, double value) {
@@ -95,10 +107,12 @@ void Statistics::report(std::string_view name, double value) {
 }
 
 void Statistics::collect(Communicator& comm) {
-  comm.all_reduce(pending_, ReduceOp::sum);
-  const at::Tensor is_new = pending_.narrow(1, 0, 1) > 0;
-  collected_ = at::where(is_new, pending_, collected_);
+  const at::Tensor sums = pending().clone();
+  comm.all_reduce(sums, ReduceOp::sum);
+  const at::Tensor is_new = sums.narrow(1, 0, 1) > 0;
+  collected_ = at::where(is_new, sums, collected_);
   pending_ = at::zeros_like(pending_);
+  on_device_.reset();
 }
 
 double Statistics::num(std::string_view name) const {
@@ -125,7 +139,7 @@ nlohmann::ordered_json Statistics::to_json() const {
 
 at::Tensor Statistics::save(Communicator& comm) const {
   at::Tensor state = at::empty({comm.size() + 1, pending_.size(0), kMoments}, at::kDouble);
-  comm.all_gather(pending_, state.narrow(0, 0, comm.size()));
+  comm.all_gather(pending(), state.narrow(0, 0, comm.size()));
   state[comm.size()].copy_(collected_);
   return state;
 }
@@ -136,6 +150,7 @@ void Statistics::load(const at::Tensor& state, const Communicator& comm) {
               "statistics: cannot continue from a state of shape ", state.sizes());
   const int64_t ranks = state.size(0) - 1;
   collected_ = state[ranks].clone();
+  on_device_.reset();
   if (ranks == comm.size()) {
     pending_ = state[comm.rank()].clone();
   } else if (comm.rank() == 0) {

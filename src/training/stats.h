@@ -20,7 +20,8 @@ class Statistics {
   /// Every name, in the order of the files. Others are refused.
   static const std::vector<std::string_view>& names();
 
-  /// Adds all elements of `values` (any shape, any device), or one value, on this rank.
+  /// Adds all elements of `values` (any shape, any device), or one value, on this rank. Does not
+  /// wait for the device.
   void report(std::string_view name, const at::Tensor& values);
   void report(std::string_view name, double value);
 
@@ -43,7 +44,12 @@ class Statistics {
   void load(const at::Tensor& state, const Communicator& comm);
 
  private:
-  at::Tensor pending_;    ///< float64 [names, 3], this rank since the last collect()
+  void report_on_device(int64_t row, const at::Tensor& values);
+  /// What this rank reported since the last collect(), on the CPU.
+  at::Tensor pending() const;
+
+  at::Tensor pending_;    ///< float64 [names, 3], of what was reported on the CPU
+  at::Tensor on_device_;  ///< the same of tensors of a device, there; undefined without any
   at::Tensor collected_;  ///< float64 [names, 3], all ranks
 };
 

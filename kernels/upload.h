@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ATen/ATen.h>
+
+namespace galette {
+
+/// `host` with the device and element type of `options`. To a GPU it travels from pinned memory,
+/// and is converted there: the caller does not wait for the work that is queued on the GPU. On CPUs
+/// the result may share the memory of `host`.
+at::Tensor upload(const at::Tensor& host, const at::TensorOptions& options);
+
+}  // namespace galette
