@@ -35,6 +35,8 @@ std::optional<double> SnapshotMetrics::compute(const Snapshot& snapshot,
                                                const std::function<bool()>& stop) const {
   MetricSetup setup{snapshot.generator, comm_, static_cast<uint64_t>(options_.seed), &data_, stop};
   for (const auto& detector : detectors_.networks) setup.detectors.push_back(detector.get());
+  setup.lpips = detectors_.lpips.get();
+  setup.cache = detectors_.cache;
   setup.mirror = options_.mirror;
   const MetricOrigin origin{snapshot.name, snapshot.kimg, data_.info().fingerprint, snapshot.tick};
   std::optional<double> deciding;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The detector networks that the metrics of a run look through (--detector).
+// What the metrics of a run look through: detector networks (--detector), and the folder that keeps
+// what they made of real images (--cache).
 #pragma once
 
 #include <memory>
@@ -15,6 +16,8 @@ namespace galette {
 
 struct TrainDetectors {
   std::vector<std::unique_ptr<Detector>> networks;  ///< at most one of a kind
+  std::unique_ptr<Lpips> lpips;                     ///< for path lengths
+  std::string cache;                                ///< folder, or empty for none
   bool is_complete = true;                          ///< whether every file could be read
 
   /// As metric_obstacle() takes them.
@@ -22,8 +25,8 @@ struct TrainDetectors {
 };
 
 /// Reads the files on every rank and keeps the networks that a metric of --metrics needs. A file
-/// that cannot be read throws InputError, the same on all ranks; where a run `goes_on`, it costs a
-/// warning and the metrics that need it. Collective.
+/// that cannot be read, or a folder that cannot be made, throws InputError, the same on all ranks;
+/// where a run `goes_on`, it costs a warning and the metrics that need it. Collective.
 TrainDetectors load_train_detectors(const TrainOptions& options, bool goes_on, MPI_Comm comm);
 
 }  // namespace galette

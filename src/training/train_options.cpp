@@ -84,6 +84,12 @@ void add_output_options(OptionTable& table, TrainOptions& o) {
                 "weights of the networks that metrics look through, Inception-v3, VGG16 or "
                 "EfficientNet-Lite0: *.pth or *.safetensors")
       .default_text("none");
+  table
+      .add("detector-heads", no, o.detector_heads,
+           "heads of LPIPS for ppl2_wend, if they are not with VGG16")
+      .default_text("in --detector");
+  table.add("cache", no, o.cache, "folder that keeps features of real images, or off")
+      .default_text("galette in $XDG_CACHE_HOME or ~/.cache");
   table.add("metrics-at-start", no, o.metrics_at_start,
             "compute the metrics of the first snapshot, too, after one iteration");
   table.add(

@@ -45,6 +45,8 @@ struct TrainOptions {
   int64_t snap = 50;
   std::vector<std::string> metrics{"fid50k_full"};
   std::vector<std::string> detectors;  ///< weight files of the networks that metrics look through
+  std::string detector_heads;          ///< file of LPIPS's heads, or empty: with VGG16
+  std::string cache;                   ///< as feature_cache_folder() takes it
   bool metrics_at_start = false;       ///< whether the first snapshot has metrics, too
   std::string keep_best = "none";      ///< one of the metrics: its best checkpoint is kept
   std::string outdir;

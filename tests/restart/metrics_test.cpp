@@ -91,13 +91,15 @@ TEST_F(DetectorOfARun, ItsMetricsDecideWhichCheckpointIsKept) {
   const std::string name = "fd_efficientnet6_full";
   const TinyRun run("detector", 2,
                     kRun + fmt::format("--metrics={0} --metrics-at-start=1 --keep-best={0} "
-                                       "--detector={1}",
-                                       name, weights_));
+                                       "--detector={1} --cache={2}",
+                                       name, weights_, tiny_folder() + "/cache"));
   ASSERT_EQ(run.train().code, kExitDone);
   const std::vector<json> lines = lines_of(run, name);
   ASSERT_EQ(lines.size(), 3u);
   EXPECT_EQ(lines[0]["tick"], 0);
   EXPECT_EQ(lines[2]["num_real"], 40);
+  EXPECT_EQ(lines[0]["real_cached"], false);
+  EXPECT_EQ(lines[1]["real_cached"], true);
   EXPECT_EQ(lines[2]["detector_sha256"].get<std::string>().substr(0, 8), "57934424");
   const json& lowest = *std::min_element(
       lines.begin(), lines.end(),

@@ -73,6 +73,7 @@ class SnapshotMetricsRanks : public ::testing::Test {
   std::optional<double> compute(
       const std::string& options, TrainDetectors detectors,
       const std::function<bool()>& stop = [] { return false; }) {
+    options_ = {};
     OptionTable table = train_option_table(options_);
     CLI::App app;
     table.add_to(app);
