@@ -39,9 +39,8 @@ std::atomic<CpuIsa>& current() {
 CpuIsa largest_cpu_isa() {
 #if defined(__x86_64__)
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return CpuIsa::baseline;
-  const bool has_avx512 =
-      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   return has_avx512 ? CpuIsa::avx512 : CpuIsa::avx2;
 #else
   return CpuIsa::baseline;
@@ -56,8 +55,7 @@ std::optional<std::string> cpu_isa_error() {
   const char* const text = std::getenv("GALETTE_CPU");
   if (text == nullptr) return std::nullopt;
   const std::string given = std::string("GALETTE_CPU=") + text;
-  if (requested() == nullptr)
-    return given + ": give baseline, avx2 or avx512, or leave it unset";
+  if (requested() == nullptr) return given + ": give baseline, avx2 or avx512, or leave it unset";
   if (requested()->isa <= largest_cpu_isa()) return std::nullopt;
   return given + ": this machine has no " + requested()->name + "; give less, or leave it unset";
 }

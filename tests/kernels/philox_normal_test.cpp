@@ -55,8 +55,7 @@ TEST(PhiloxNormal, RefusesTensorsOfTheHost) {
 }
 
 TEST(PhiloxNormal, AGpuFillsRowsAsTheHostDoes) {
-  if (at::getNumGPUs() == 0)
-    GTEST_SKIP() << "fills on GPUs are not tested: no GPU is visible";
+  if (at::getNumGPUs() == 0) GTEST_SKIP() << "fills on GPUs are not tested: no GPU is visible";
   std::vector<uint32_t> rows(kRowsOfALaunch + 3);  // more than one launch
   for (size_t k = 0; k < rows.size(); ++k) rows[k] = static_cast<uint32_t>(11 * k + 1);
   const at::Tensor values = at::full({static_cast<int64_t>(rows.size()), 7}, 99.0, at::kCUDA);
