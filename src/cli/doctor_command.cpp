@@ -30,6 +30,7 @@
 #include "io/checkpoint.h"
 #include "io/dataset_file.h"
 #include "io/together.h"
+#include "parallel/device_choice.h"
 #include "parallel/heartbeat.h"
 #include "parallel/mpi_communicator.h"
 #include "parallel/mpi_session.h"
@@ -172,9 +173,9 @@ class Doctor {
     const std::vector<std::string> texts = texts_of_ranks(std::to_string(own), comm_);
     if (comm_.max(static_cast<double>(own)) == 0)
       return {Verdict::ok, "none is visible: training uses CPUs"};
-    return {Verdict::warning,
-            fmt::format("visible to the ranks: {}; training uses CPUs all the same",
-                        fmt::join(texts, ", "))};
+    choose_device(DeviceWish::automatic, comm_);  // throws when a rank is left without one
+    return {Verdict::ok, fmt::format("visible to the ranks: {}; each rank takes one of its own",
+                                     fmt::join(texts, ", "))};
   }
 
   /// Sums whose exact results are known, then the speed of large ones.

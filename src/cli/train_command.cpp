@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "io/dataset_file.h"
 #include "io/together.h"
+#include "parallel/device_choice.h"
 #include "parallel/mpi_communicator.h"
 #include "parallel/mpi_session.h"
 #include "parallel/threads.h"
@@ -83,12 +84,13 @@ TrainDetectors open_detectors(const TrainOptions& options, MpiCommunicator& comm
 }
 
 void log_summary(const TrainCommand& command, const io::Dataset& data, const std::string& place,
-                 const std::string& threads) {
+                 const std::string& threads, const std::string& device) {
   const TrainOptions& o = command.options;
   const io::DatasetInfo& info = data.info();
   log::info("Training options:\n{}", command.table.to_json().dump(2));
   log::info("Output directory:    {}", place);
   log::info("Ranks:               {}", *o.gpus);
+  log::info("Device:              {}", device);
   log::info("Threads:             {}", threads);
   log::info("Batch:               {} ({} at a time on each rank)", o.batch, *o.batch_gpu);
   log::info("Duration:            {} kimg", o.kimg);
@@ -101,6 +103,8 @@ void log_summary(const TrainCommand& command, const io::Dataset& data, const std
 /// What of the surroundings the ranks share before there is a run directory.
 struct TrainProcess {
   MpiCommunicator& comm;
+  const DeviceChoice& device;
+  Communicator& tensors;
   const PreemptionSignals& signals;
   Watchdog& watchdog;
   std::chrono::system_clock::time_point start;
@@ -110,7 +114,6 @@ int train_watched(TrainCommand& command, const TrainProcess& process) {
   TrainOptions& options = command.options;
   MpiCommunicator& comm = process.comm;
   std::optional<WatchedSection> section(std::in_place, "start-up", kNoLimit);
-  require_complete_world(comm.size());
   check_options(options, comm.size());
   const io::Dataset data = open_dataset(options, comm.handle());
   const DatasetFacts facts = facts_of(data.info());
@@ -119,8 +122,10 @@ int train_watched(TrainCommand& command, const TrainProcess& process) {
   const TrainDetectors detectors = open_detectors(options, comm);
   log_notices(command, facts, detectors);
   at::globalContext().setBenchmarkCuDNN(!options.nobench);
+  at::globalContext().setAllowTF32CuDNN(options.precision == "tf32");
+  at::globalContext().setAllowTF32CuBLAS(options.precision == "tf32");
   if (options.dry_run) {
-    log_summary(command, data, "none (dry run)", threads);
+    log_summary(command, data, "none (dry run)", threads, process.device.text);
     log_sizes(options, {facts.resolution, facts.channels, data.label_dim()});
     return kExitDone;
   }
@@ -129,9 +134,10 @@ int train_watched(TrainCommand& command, const TrainProcess& process) {
   io::on_root(comm.handle(),
               [&] { lock.emplace(run.path(), RestartRecord(run.path()).generation() + 1); });
   RunLog run_log(run.path());
-  log_summary(command, data, run.path(), threads);
+  log_summary(command, data, run.path(), threads, process.device.text);
   section.reset();
-  return Trainer({options, run, comm, process.signals, process.watchdog, run_log, process.start},
+  return Trainer({options, run, comm, process.tensors, process.signals, process.watchdog, run_log,
+                  process.start},
                  data, detectors)
       .run();
 }
@@ -142,7 +148,12 @@ int train(TrainCommand& command) {
   const PreemptionSignals signals;
   MpiCommunicator comm(MPI_COMM_WORLD);
   Watchdog watchdog(comm.handle(), command.options.watchdog);
-  const int code = train_watched(command, {comm, signals, watchdog, start});
+  require_complete_world(comm.size());
+  const DeviceChoice device = choose_device(device_wish(command.options.device), comm);
+  command.options.gpu = device.gpu;
+  const std::unique_ptr<Communicator> gpus = make_device_communicator(device, comm);
+  const int code =
+      train_watched(command, {comm, device, gpus ? *gpus : comm, signals, watchdog, start});
   watchdog.stop();
   return code;
 }

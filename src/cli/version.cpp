@@ -9,6 +9,7 @@
 
 #include "io/check.h"
 #include "kernels/cpu_isa.h"
+#include "parallel/gpu.h"
 
 namespace galette {
 namespace {
@@ -57,10 +58,10 @@ std::string instruction_sets() {
 
 std::string version_text() {
   return fmt::format(
-      "galette {}\nLibTorch {}\n{}\nHDF5 {}\nCUDA kernels: {}\nNCCL: no\ncompiler: {}\n"
+      "galette {}\nLibTorch {}\n{}\nHDF5 {}\nCUDA kernels: {}\nNCCL: {}\ncompiler: {}\n"
       "build type: {}\ninstruction sets: {}",
-      GALETTE_VERSION, TORCH_VERSION, mpi_version(), hdf5_version(), cuda_text(), kCompiler,
-      GALETTE_BUILD_TYPE, instruction_sets());
+      GALETTE_VERSION, TORCH_VERSION, mpi_version(), hdf5_version(), cuda_text(), nccl_version(),
+      kCompiler, GALETTE_BUILD_TYPE, instruction_sets());
 }
 
 }  // namespace galette

@@ -114,6 +114,13 @@ std::vector<int> choose_devices(const std::vector<RankDevices>& ranks, DeviceWis
   return choice;
 }
 
+std::unique_ptr<Communicator> make_device_communicator(const DeviceChoice& choice,
+                                                       const MpiCommunicator& comm) {
+  if (choice.gpu < 0) return nullptr;
+  use_gpu(choice.gpu);
+  return make_gpu_communicator(comm, choice.gpu);
+}
+
 DeviceChoice choose_device(DeviceWish wish, Communicator& comm) {
   const std::string own = to_text({host_name(), visible_gpus()});
   std::vector<RankDevices> ranks;

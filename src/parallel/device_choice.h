@@ -3,6 +3,7 @@
 // the same kind.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,11 @@ struct DeviceChoice {
   int gpu = -1;      ///< of this rank; -1: the CPU
   std::string text;  ///< what all ranks use, and why, for the user
 };
+
+/// A communicator for tensors on the GPU chosen, which this thread then uses; null on CPUs, where
+/// `comm` does. Collective.
+std::unique_ptr<Communicator> make_device_communicator(const DeviceChoice& choice,
+                                                       const MpiCommunicator& comm);
 
 /// Asks all ranks, and decides. Collective; all ranks throw what choose_devices() throws.
 DeviceChoice choose_device(DeviceWish wish, Communicator& comm);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/checkpoint_saver.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -61,8 +62,10 @@ void CheckpointSaver::save(int64_t iteration, const io::CheckpointContent& conte
   const Clock::time_point start = Clock::now();
   const std::string path = options_.folder + "/" + io::checkpoint_name(iteration);
   if (mode == SaveMode::synchronous) {
+    const bool on_host = std::all_of(content.arrays.begin(), content.arrays.end(),
+                                     [](const auto& array) { return array.values.is_cpu(); });
     std::promise<SaveReport> done;
-    done.set_value(write(path, content, further_name));
+    done.set_value(write(path, on_host ? content : copy_of(content), further_name));
     report_ = done.get_future();
   } else {
     report_ = std::async(std::launch::async, [this, path, copy = copy_of(content), further_name] {
@@ -85,7 +88,11 @@ io::CheckpointContent CheckpointSaver::copy_of(const io::CheckpointContent& cont
   copies_.resize(content.arrays.size());
   for (size_t i = 0; i < content.arrays.size(); ++i) {
     const auto& [name, values, slices] = content.arrays[i];
-    if (!copies_[i].defined()) copies_[i] = at::empty(values.sizes(), values.dtype());
+    if (!copies_[i].defined()) {
+      // A GPU writes to pinned memory at the full speed of its bus.
+      const auto host = at::TensorOptions(values.dtype()).pinned_memory(values.is_cuda());
+      copies_[i] = at::empty(values.sizes(), host);
+    }
     io::written_share(copies_[i], options_.writer, comm_)
         .copy_(io::written_share(values, options_.writer, comm_));
     copy.arrays.push_back({name, copies_[i], slices});

@@ -21,10 +21,10 @@ std::string shape_text(at::IntArrayRef sizes) {
 io::NetworkRecord record_of(const Network& network) {
   io::NetworkRecord record{network.class_name(), network.init_args(), {}};
   for (const ArenaEntry& entry : network.arena().parameters()) {
-    record.tensors[entry.name] = {entry.tensor.detach(), io::TensorKind::param};
+    record.tensors[entry.name] = {entry.tensor.detach().cpu(), io::TensorKind::param};
   }
   for (const ArenaEntry& entry : network.arena().buffers()) {
-    record.tensors[entry.name] = {entry.tensor, io::TensorKind::buffer};
+    record.tensors[entry.name] = {entry.tensor.cpu(), io::TensorKind::buffer};
   }
   return record;
 }

@@ -24,6 +24,7 @@ struct RunSurroundings {
   const TrainOptions& options;
   const RunDirectory& run;
   MpiCommunicator& comm;
+  Communicator& tensors;  ///< for those on the device of the run; also serves the host's
   const PreemptionSignals& signals;
   Watchdog& watchdog;
   RunLog& log;

@@ -76,13 +76,17 @@ Json discriminator_args(const TrainOptions& o, const ImageShape& shape) {
 
 std::optional<at::ScalarType> low_precision_type(const TrainOptions& o) {
   if (o.precision == "bf16") return at::kBFloat16;
-  return std::nullopt;  // what `auto` means on a CPU
+  if (o.gpu >= 0 && (o.precision == "auto" || o.precision == "fp16")) return at::kHalf;
+  return std::nullopt;
 }
 
 }  // namespace
 
 at::TensorOptions tensor_options(const TrainOptions& options) {
-  return at::TensorOptions(at::kCPU).dtype(options.precision == "fp64" ? at::kDouble : at::kFloat);
+  const at::Device device = options.gpu < 0
+                                ? at::Device(at::kCPU)
+                                : at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(options.gpu));
+  return at::TensorOptions(device).dtype(options.precision == "fp64" ? at::kDouble : at::kFloat);
 }
 
 std::unique_ptr<Generator> make_run_generator(const TrainOptions& o, const ImageShape& shape) {

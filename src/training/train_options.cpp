@@ -132,6 +132,9 @@ void add_machine_options(OptionTable& table, TrainOptions& o) {
                  "in less memory, for an exchange of parameters after each step");
   table.add("workers", no, o.workers, "threads of a rank that read ahead", {1, 64});
   table.add("cache-mem", no, o.cache_mem, "GiB of memory for images", {0});
+  table.add("device", no, o.device,
+            "what to compute on; auto: GPUs where any is visible, one for each rank, else CPUs",
+            {"auto", "cpu", "cuda"});
   table.add("nobench", no, o.nobench, "do not try out convolution algorithms (GPUs)");
   table.add("config", no, o.config,
             "TOML file of options, for those that neither the command line nor the environment "
@@ -178,7 +181,7 @@ void check_precision(const TrainOptions& o) {
     throw InputError(
         fmt::format("--fp32=true contradicts --precision={}: give one of them", o.precision));
   }
-  if (o.precision == "fp16" || o.precision == "tf32") {
+  if (o.gpu < 0 && (o.precision == "fp16" || o.precision == "tf32")) {
     throw InputError(fmt::format(
         "--precision={} needs a GPU, and this run has none: give auto, fp32 or bf16", o.precision));
   }

@@ -64,11 +64,14 @@ struct TrainOptions {
   // The machine.
   std::optional<int64_t> gpus;
   int64_t workers = 3;
-  double cache_mem = 4;  ///< GiB of host memory
+  double cache_mem = 4;         ///< GiB of host memory
+  std::string device = "auto";  ///< auto, cpu or cuda
   bool nobench = false;
   bool shard_optimizer = false;
   std::string config;  ///< TOML file of options, or empty
   bool dry_run = false;
+
+  int gpu = -1;  ///< of this rank, as choose_device() found; -1: the CPU
 
   // Derived, once resolve_options() has filled in the defaults.
   bool is_stylegan3() const { return cfg == "stylegan3-t" || cfg == "stylegan3-r"; }

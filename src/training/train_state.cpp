@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training/train_state.h"
 
+#include <algorithm>
+
 namespace galette {
 namespace {
 
@@ -80,12 +82,25 @@ std::vector<io::FlatArray> TrainState::arrays_to_write(io::CheckpointWriter writ
 }
 
 std::vector<io::FlatArray> TrainState::arrays_to_read() const {
-  return arrays_with([](const Adam& adam) {
+  std::vector<io::FlatArray> arrays = arrays_with([](const Adam& adam) {
     return adam.is_shared() ? whole_moment(adam) : adam.second_moment();
   });
+  // Files are read to the memory of the host.
+  for (io::FlatArray& array : arrays) {
+    if (!array.values.is_cpu())
+      array.values = at::empty_like(array.values, array.values.options().device(at::kCPU));
+  }
+  return arrays;
 }
 
 void TrainState::take_read(const std::vector<io::FlatArray>& arrays) {
+  for (const io::FlatArray& live : this->arrays()) {
+    if (live.values.is_cpu()) continue;
+    const auto read = std::find_if(arrays.begin(), arrays.end(), [&](const io::FlatArray& array) {
+      return array.name == live.name;
+    });
+    if (read != arrays.end()) live.values.copy_(read->values);
+  }
   for (const io::FlatArray& array : arrays) {
     if (g_adam->is_shared() && array.name == kGeneratorAdam + kMoment) {
       g_adam->take_second_moment(array.values);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "io/check.h"
 #include "io/network_file.h"
+#include "kernels/upload.h"
 #include "parallel/heartbeat.h"
 #include "training/consistency.h"
 #include "training/network_snapshot.h"
@@ -51,19 +52,20 @@ Trainer::Trainer(const RunSurroundings& surroundings, const io::Dataset& data,
       data_(data),
       run_(surroundings.run),
       comm_(surroundings.comm),
+      tensors_(surroundings.tensors),
       draws_(SampleRng(static_cast<uint64_t>(options_.seed)), tensor_options(options_)),
       plan_(batch_plan(options_, comm_)),
       state_(
           make_train_state(options_, image_shape(data), optimizer_share(options_, comm_.rank()))),
       losses_(loss_config(options_)),
       pipe_(make_augment_pipe(options_, image_shape(data))),
-      phases_(state_, losses_, plan_, comm_,
+      phases_(state_, losses_, plan_, tensors_,
               PhaseInputs(state_, losses_, draws_, fake_labels(), pipe_ ? &*pipe_ : nullptr),
               statistics_),
       grid_(data, draws_, *state_.g_ema),
       sampler_(SampleRng(static_cast<uint64_t>(options_.seed)), data.size()),
       keeper_(surroundings),
-      metrics_(options_, run_, comm_, data, detectors) {
+      metrics_(options_, run_, tensors_, data, detectors) {
   ema_.half_life_kimg = 10.0 * static_cast<double>(options_.batch) / 32;
   // A transferred network is a good average from the first iteration on.
   if (options_.resume != "none") ema_.ramp_up.reset();
@@ -173,7 +175,9 @@ io::Batch Trainer::next_batch() {
 void Trainer::iterate() {
   keeper_.begin_iteration(state_.iteration);
   const io::Batch batch = next_batch();
-  const RealBatch reals{batch.images, batch.labels};
+  const at::TensorOptions device = state_.d->arena().options();
+  const RealBatch reals{upload(batch.images, device.dtype(at::kByte)),
+                        upload(batch.labels, device)};
   bool is_healthy = true;
   for (const Phase phase : kPhases) {
     if (!losses_.due(phase, state_.iteration)) continue;
@@ -187,6 +191,7 @@ void Trainer::iterate() {
     }
   }
   health_.end_iteration(is_healthy);
+  tensors_.check();
   update_ema(*state_.g_ema, *state_.g,
              ema_beta(ema_, static_cast<double>(state_.images), static_cast<double>(plan_.batch)));
   state_.images += plan_.batch;
@@ -272,7 +277,7 @@ io::CheckpointContent Trainer::checkpoint_content() {
   const double* values = statistics.const_data_ptr<double>();
   state["statistics"] = std::vector<double>(values, values + statistics.numel());
   state["statistics_names"] = Statistics::names();
-  return {state_.arrays_to_write(checkpoint_writer(options_), comm_, comm_.handle()), state};
+  return {state_.arrays_to_write(checkpoint_writer(options_), tensors_, comm_.handle()), state};
 }
 
 void Trainer::save_checkpoint() {

@@ -66,6 +66,7 @@ class Trainer {
   const io::Dataset& data_;
   const RunDirectory& run_;
   MpiCommunicator& comm_;
+  Communicator& tensors_;
 
   Draws draws_;
   BatchPlan plan_;
