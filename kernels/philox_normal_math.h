@@ -15,7 +15,11 @@ namespace galette {
 template <typename T>
 GALETTE_HOST_DEVICE inline void normal_pair(uint32_t x, uint32_t y, T& first, T& second) {
   const T unit = static_cast<T>(0x1p-32), two_pi = static_cast<T>(6.283185307179586476925287);
-  const T radius = std::sqrt(T(-2) * std::log((static_cast<T>(x) + T(1)) * unit));
+  // Float32 would lose the distance of a number near 1 to 1, which small radii are the root of.
+  const T logarithm = sizeof(T) == 4 && x > 0x80000000u
+                          ? std::log1p(-static_cast<T>(0xffffffffu - x) * unit)
+                          : std::log((static_cast<T>(x) + T(1)) * unit);
+  const T radius = std::sqrt(T(-2) * logarithm);
   const T angle = two_pi * (static_cast<T>(y) * unit);
   first = radius * std::cos(angle);
   second = radius * std::sin(angle);

@@ -176,7 +176,7 @@ TEST_F(SnapshotMetricsRanks, ARequestToStopEndsThemOnAllRanks) {
 // The watchdog sees that a rank gets on by the sections that it enters.
 TEST_F(SnapshotMetricsRanks, EveryBatchIsASignOfLife) {
   std::vector<int64_t> steps;
-  compute("--metrics=fd_efficientnet40_full", detectors(), [&] {
+  compute("--metrics=fd_efficientnet200_full", detectors(), [&] {
     steps.push_back(Heartbeat::instance().report().steps);
     return false;
   });
