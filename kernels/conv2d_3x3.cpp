@@ -37,14 +37,29 @@ at::Tensor turned(const at::Tensor& weight) {
 
 at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& dy, int64_t pad_y, int64_t pad_x);
 
+/// What both operators are bilinear in, kept for their gradients.
+struct Factors {
+  at::Tensor first, second;
+  int64_t pad_y, pad_x;
+
+  void save(AutogradContext* ctx) const {
+    ctx->set_materialize_grads(false);
+    ctx->save_for_backward({first, second});
+    ctx->saved_data["pad_y"] = pad_y;
+    ctx->saved_data["pad_x"] = pad_x;
+  }
+  static Factors saved(AutogradContext* ctx) {
+    const variable_list tensors = ctx->get_saved_variables();
+    return {tensors[0], tensors[1], ctx->saved_data["pad_y"].toInt(),
+            ctx->saved_data["pad_x"].toInt()};
+  }
+};
+
 class Conv3x3 : public torch::autograd::Function<Conv3x3> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
                             int64_t pad_y, int64_t pad_x) {
-    ctx->set_materialize_grads(false);
-    ctx->save_for_backward({x, weight});
-    ctx->saved_data["pad_y"] = pad_y;
-    ctx->saved_data["pad_x"] = pad_x;
+    Factors{x, weight, pad_y, pad_x}.save(ctx);
     const Conv3x3Call call = call_for(x, weight.size(0), pad_y, pad_x);
     const at::Tensor source = x.contiguous(), filters = weight.contiguous();
     at::Tensor y =
@@ -58,12 +73,10 @@ class Conv3x3 : public torch::autograd::Function<Conv3x3> {
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     variable_list result(4);
     if (!grads[0].defined()) return result;
-    const variable_list saved = ctx->get_saved_variables();
-    const int64_t pad_y = ctx->saved_data["pad_y"].toInt(),
-                  pad_x = ctx->saved_data["pad_x"].toInt();
+    const Factors f = Factors::saved(ctx);
     if (ctx->needs_input_grad(0))
-      result[0] = conv2d_3x3(grads[0], turned(saved[1]), 2 - pad_y, 2 - pad_x);
-    if (ctx->needs_input_grad(1)) result[1] = weight_gradient(saved[0], grads[0], pad_y, pad_x);
+      result[0] = conv2d_3x3(grads[0], turned(f.second), 2 - f.pad_y, 2 - f.pad_x);
+    if (ctx->needs_input_grad(1)) result[1] = weight_gradient(f.first, grads[0], f.pad_y, f.pad_x);
     return result;
   }
 };
@@ -72,10 +85,7 @@ class Conv3x3WeightGradient : public torch::autograd::Function<Conv3x3WeightGrad
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& dy,
                             int64_t pad_y, int64_t pad_x) {
-    ctx->set_materialize_grads(false);
-    ctx->save_for_backward({x, dy});
-    ctx->saved_data["pad_y"] = pad_y;
-    ctx->saved_data["pad_x"] = pad_x;
+    Factors{x, dy, pad_y, pad_x}.save(ctx);
     const Conv3x3Call call = call_for(x, dy.size(1), pad_y, pad_x);
     const at::Tensor source = x.contiguous(), slopes = dy.contiguous();
     at::Tensor dweight = at::empty({call.out, call.in, 3, 3}, x.options());
@@ -88,12 +98,10 @@ class Conv3x3WeightGradient : public torch::autograd::Function<Conv3x3WeightGrad
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     variable_list result(4);
     if (!grads[0].defined()) return result;
-    const variable_list saved = ctx->get_saved_variables();
-    const int64_t pad_y = ctx->saved_data["pad_y"].toInt(),
-                  pad_x = ctx->saved_data["pad_x"].toInt();
+    const Factors f = Factors::saved(ctx);
     if (ctx->needs_input_grad(0))
-      result[0] = conv2d_3x3(saved[1], turned(grads[0]), 2 - pad_y, 2 - pad_x);
-    if (ctx->needs_input_grad(1)) result[1] = conv2d_3x3(saved[0], grads[0], pad_y, pad_x);
+      result[0] = conv2d_3x3(f.second, turned(grads[0]), 2 - f.pad_y, 2 - f.pad_x);
+    if (ctx->needs_input_grad(1)) result[1] = conv2d_3x3(f.first, grads[0], f.pad_y, f.pad_x);
     return result;
   }
 };
