@@ -26,8 +26,10 @@ ModulatedFc::Config projection(std::optional<double> clamp) {
 
 /// sin(2 pi f t + shift) for all channels: coords [n], freqs [C/2, r] -> [C, n, r].
 at::Tensor fourier_features(const at::Tensor& coords, const at::Tensor& freqs) {
+  // Phases reach hundreds of radians, where the order of these two products decides the last bits,
+  // and they the grey levels of an image: this is the published order.
   const at::Tensor phase =
-      2 * std::numbers::pi * freqs.unsqueeze(1) * coords.view({1, coords.size(0), 1});
+      (freqs.unsqueeze(1) * coords.view({1, coords.size(0), 1})) * (2 * std::numbers::pi);
   return at::cat({phase.sin(), (phase + std::numbers::pi / 2).sin()}, 0);
 }
 

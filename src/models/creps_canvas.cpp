@@ -17,6 +17,9 @@ int64_t round_down(int64_t value, int64_t step) {
 }  // namespace
 
 at::Tensor PixelAxis::coordinates(int64_t begin, int64_t end, at::TensorOptions options) const {
+  if (from == 0 && to == 1 && begin >= 0 && end <= points) {
+    return CrepsGenerator::grid(points, options).slice(0, begin, end);
+  }
   const at::Tensor k = at::arange(begin, end, at::kDouble);
   const double intervals = static_cast<double>(std::max<int64_t>(points - 1, 1));
   return (k / intervals * (to - from) + from).to(options);
