@@ -2,6 +2,8 @@
 // Checks and dispatch of the operations on flat ranges.
 #include "kernels/multi_tensor.h"
 
+#include <utility>
+
 #include <ATen/DeviceGuard.h>
 #include <ATen/record_function.h>
 
@@ -37,6 +39,18 @@ void check_step(const AdamStep& step) {
   TORCH_CHECK(step.beta2 >= 0 && step.beta2 < 1, "adam_step: beta2 is ", step.beta2,
               "; give 0 <= beta2 < 1");
   TORCH_CHECK(step.eps > 0, "adam_step: eps is ", step.eps, "; give a positive one");
+}
+
+void check_segments(const at::Tensor& values, const at::Tensor& bounds, const at::Tensor& marks) {
+  for (const auto& [name, tensor] : {std::pair("bounds", bounds), std::pair("marks", marks)}) {
+    TORCH_CHECK(tensor.defined() && tensor.scalar_type() == at::kLong && tensor.dim() == 1 &&
+                    tensor.is_contiguous() && tensor.device() == values.device(),
+                "mark_non_finite: ", name, " must be one contiguous row of int64 on ",
+                values.device());
+  }
+  TORCH_CHECK(marks.numel() >= 1 && bounds.numel() == marks.numel() + 1,
+              "mark_non_finite: ", bounds.numel(), " bounds and ", marks.numel(),
+              " marks; give a bound more than marks");
 }
 
 }  // namespace
@@ -83,6 +97,22 @@ void ema_update(const at::Tensor& ema, const at::Tensor& value, double beta) {
   const c10::DeviceGuard device(ema.device());
   ema_update_cuda(type, ema.mutable_data_ptr(), value.const_data_ptr(), ema.numel(), beta,
                   current_cuda_stream(ema));
+}
+
+void mark_non_finite(const at::Tensor& values, int64_t begin, const at::Tensor& bounds,
+                     const at::Tensor& marks, int64_t mark) {
+  const ElementType type = checked_range(values, "mark_non_finite", "values");
+  check_segments(values, bounds, marks);
+  if (values.numel() == 0) return;
+  RECORD_FUNCTION("galette::mark_non_finite", {});
+  const SegmentMarks segments{bounds.const_data_ptr<int64_t>(), marks.numel(),
+                              marks.mutable_data_ptr<int64_t>(), mark};
+  if (!values.is_cuda()) {
+    return mark_non_finite_cpu(type, values.const_data_ptr(), begin, values.numel(), segments);
+  }
+  const c10::DeviceGuard device(values.device());
+  mark_non_finite_cuda(type, values.const_data_ptr(), begin, values.numel(), segments,
+                       current_cuda_stream(values));
 }
 
 }  // namespace galette

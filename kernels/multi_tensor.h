@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The optimiser's work on flat ranges of a parameter arena, one pass over memory each. All tensors
-// are one-dimensional and contiguous, of equal length, type (float32 or float64) and device. The
-// result of an element depends on nothing else, so it is the same whatever the number of threads
-// and however an arena is cut into ranges.
+// The optimiser's work on flat ranges of a parameter arena, one pass over memory each. Ranges are
+// one-dimensional and contiguous, of type float32 or float64; those of one call are of equal
+// length, type and device. The result of an element depends on nothing else, so it is the same
+// whatever the number of threads and however an arena is cut into ranges.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -29,5 +29,12 @@ void adam_step(const at::Tensor& theta, const at::Tensor& grad, const at::Tensor
 /// Exponential moving average, in place: ema = value + beta (ema - value), with beta in [0, 1].
 /// beta = 0 copies value exactly.
 void ema_update(const at::Tensor& ema, const at::Tensor& value, double beta);
+
+/// Looks for NaN and infinity: marks[s] = mark for each segment s, elements bounds[s] to
+/// bounds[s + 1], that has one among `values`, which are the elements from `begin` on. Other marks
+/// stay. `bounds` [S + 1], rising, and `marks` [S] are int64 on the device of the values, for which
+/// the caller need not wait. The values lie between the first and the last of the bounds.
+void mark_non_finite(const at::Tensor& values, int64_t begin, const at::Tensor& bounds,
+                     const at::Tensor& marks, int64_t mark);
 
 }  // namespace galette

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // CPU bodies of the operations on flat ranges.
+#include <algorithm>
 #include <atomic>
 
 #include "kernels/cpu_isa.h"
@@ -10,6 +11,7 @@ namespace galette {
 namespace {
 
 constexpr int64_t kGrain = 32768;  // elements below which a thread is not worth waking
+constexpr int64_t kLook = 4096;    // elements among which a value that is not finite is looked for
 
 template <typename T>
 GALETTE_FORCE_INLINE inline int64_t adam_run(T* theta, const T* grad, T* v, int64_t n,
@@ -46,6 +48,32 @@ void ema_typed(T* ema, const T* value, int64_t n, T beta) {
   });
 }
 
+template <typename T>
+GALETTE_FORCE_INLINE inline int64_t count_non_finite(const T* values, int64_t n) {
+  int64_t count = 0;
+#pragma omp simd reduction(+ : count)
+  for (int64_t i = 0; i < n; ++i) count += is_finite(values[i]) ? 0 : 1;
+  return count;
+}
+
+template <typename T>
+void mark_typed(const T* values, int64_t begin, int64_t n, const SegmentMarks& segments) {
+  at::parallel_for(0, n, kGrain, [&](int64_t first, int64_t last) {
+    for (int64_t at = first; at < last; at += kLook) {
+      const int64_t end = std::min(last, at + kLook);
+      int64_t bad = 0;
+      run_vectorised([&]() GALETTE_FORCE_INLINE { bad = count_non_finite(values + at, end - at); });
+      for (int64_t i = at; bad > 0 && i < end; ++i) {
+        if (is_finite(values[i])) continue;
+        // Another thread may mark the same segment.
+        std::atomic_ref(segments.marks[segment_of(segments, begin + i)])
+            .store(segments.mark, std::memory_order_relaxed);
+        --bad;
+      }
+    }
+  });
+}
+
 }  // namespace
 
 int64_t adam_step_cpu(ElementType type, void* theta, const void* grad, void* v, int64_t n,
@@ -63,6 +91,13 @@ void ema_update_cpu(ElementType type, void* ema, const void* value, int64_t n, d
     return ema_typed(static_cast<double*>(ema), static_cast<const double*>(value), n, beta);
   ema_typed(static_cast<float*>(ema), static_cast<const float*>(value), n,
             static_cast<float>(beta));
+}
+
+void mark_non_finite_cpu(ElementType type, const void* values, int64_t begin, int64_t n,
+                         const SegmentMarks& segments) {
+  if (type == ElementType::kFloat64)
+    return mark_typed(static_cast<const double*>(values), begin, n, segments);
+  mark_typed(static_cast<const float*>(values), begin, n, segments);
 }
 
 }  // namespace galette

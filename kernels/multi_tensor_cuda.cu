@@ -22,6 +22,12 @@ __global__ void ema_kernel(T* ema, const T* value, int64_t n, T beta) {
     ema[i] = ema_blend(ema[i], value[i], beta);
 }
 
+template <typename T>
+__global__ void mark_kernel(const T* values, int64_t begin, int64_t n, SegmentMarks segments) {
+  for (int64_t i = grid_first(); i < n; i += grid_stride())
+    if (!is_finite(values[i])) segments.marks[segment_of(segments, begin + i)] = segments.mark;
+}
+
 /// Calls f(T()) with float or double.
 template <class F>
 void with_real(ElementType type, const F& f) {
@@ -51,6 +57,15 @@ void ema_update_cuda(ElementType type, void* ema, const void* value, int64_t n, 
     using T = decltype(zero);
     ema_kernel<T><<<cuda_blocks(n), kCudaThreads, 0, static_cast<cudaStream_t>(stream)>>>(
         static_cast<T*>(ema), static_cast<const T*>(value), n, static_cast<T>(beta));
+  });
+}
+
+void mark_non_finite_cuda(ElementType type, const void* values, int64_t begin, int64_t n,
+                          const SegmentMarks& segments, void* stream) {
+  with_real(type, [&](auto zero) {
+    using T = decltype(zero);
+    mark_kernel<T><<<cuda_blocks(n), kCudaThreads, 0, static_cast<cudaStream_t>(stream)>>>(
+        static_cast<const T*>(values), begin, n, segments);
   });
 }
 

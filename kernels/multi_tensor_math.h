@@ -32,6 +32,19 @@ void ema_update_cpu(ElementType type, void* ema, const void* value, int64_t n, d
 void ema_update_cuda(ElementType type, void* ema, const void* value, int64_t n, double beta,
                      void* stream);
 
+/// The borders of neighbouring segments, int64 [count + 1], and a mark for each: all in the memory
+/// of the values that they are about.
+struct SegmentMarks {
+  const int64_t* bounds;
+  int64_t count;
+  int64_t* marks;
+  int64_t mark;
+};
+void mark_non_finite_cpu(ElementType type, const void* values, int64_t begin, int64_t n,
+                         const SegmentMarks& segments);
+void mark_non_finite_cuda(ElementType type, const void* values, int64_t begin, int64_t n,
+                          const SegmentMarks& segments, void* stream);
+
 template <typename T>
 struct AdamScalars {
   T scale, beta2, rest, lr, correction, eps;
@@ -45,11 +58,31 @@ struct AdamScalars {
         eps(static_cast<T>(step.eps)) {}
 };
 
+/// False for NaN, too.
+template <typename T>
+GALETTE_HOST_DEVICE inline bool is_finite(T value) {
+  return std::abs(value) <= std::numeric_limits<T>::max();
+}
+
+/// The segment of an element between the first border and the last one.
+GALETTE_HOST_DEVICE inline int64_t segment_of(const SegmentMarks& segments, int64_t element) {
+  int64_t first = 0, last = segments.count - 1;
+  while (first < last) {
+    const int64_t middle = (first + last + 1) / 2;
+    if (segments.bounds[middle] <= element) {
+      first = middle;
+    } else {
+      last = middle - 1;
+    }
+  }
+  return first;
+}
+
 /// Updates theta and v from one gradient; returns whether the scaled gradient was finite.
 template <typename T>
 GALETTE_HOST_DEVICE inline bool adam_update(T& theta, T grad, T& v, const AdamScalars<T>& s) {
   const T scaled = s.scale * grad;
-  const bool finite = std::abs(scaled) <= std::numeric_limits<T>::max();
+  const bool finite = is_finite(scaled);
   const T infinite = static_cast<T>(kInfinityStandIn);
   const T repaired = scaled > T(0) ? infinite : (scaled < T(0) ? -infinite : T(0));
   const T h = finite ? scaled : repaired;

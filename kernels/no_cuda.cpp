@@ -76,3 +76,6 @@ void upfirdn2d_cuda(const UpFirDnCall&, const void*, bool, double, const void*, 
 }
 
 }  // namespace galette
+void mark_non_finite_cuda(ElementType, const void*, int64_t, int64_t, const SegmentMarks&, void*) {
+  no_cuda("mark_non_finite");
+}

@@ -6,6 +6,9 @@
 #include <numeric>
 #include <utility>
 
+#include "kernels/multi_tensor.h"
+#include "kernels/upload.h"
+
 namespace galette {
 namespace {
 
@@ -20,11 +23,24 @@ double seconds_between(std::chrono::steady_clock::time_point begin,
   return std::chrono::duration<double>(end - begin).count();
 }
 
+/// Where parameters begin, and where the last one ends.
+at::Tensor borders(const ParameterArena& arena) {
+  std::vector<int64_t> borders;
+  for (const ArenaEntry& entry : arena.parameters()) borders.push_back(entry.offset);
+  borders.push_back(arena.flat_gradients().numel());
+  return upload(at::tensor(borders, at::kLong), arena.options().dtype(at::kLong));
+}
+
 }  // namespace
 
 GradientReducer::GradientReducer(ParameterArena& arena, Communicator& comm,
                                  const ReductionConfig& config)
-    : arena_(arena), comm_(comm), config_(config), is_reached_(arena.parameters().size()) {
+    : arena_(arena),
+      comm_(comm),
+      config_(config),
+      borders_(borders(arena)),
+      bad_marks_(at::full({borders_.numel() - 1}, -1, borders_.options())),
+      is_reached_(arena.parameters().size()) {
   TORCH_CHECK(config.buckets.size() == arena.flat_gradients().numel(),
               "gradient reducer: buckets for ", config.buckets.size(), " elements, gradients have ",
               arena.flat_gradients().numel());
@@ -99,8 +115,7 @@ void GradientReducer::start_what_is_complete() {
 
 void GradientReducer::start(int64_t index) {
   const FlatRange range = unit(index);
-  if (pending_.empty()) norms_.clear();
-  note_norms(range);
+  look_for_bad_values(range);
   const at::Tensor values = arena_.flat_gradients().narrow(0, range.begin, range.size);
   const bool is_bucket = index < config_.buckets.count();
   pending_.push_back(config_.is_sharded && is_bucket
@@ -115,8 +130,7 @@ ReductionTime GradientReducer::finish(int kind) {
     const auto habit = habits_.find(kind);
     reduce_rest(habit == habits_.end() ? last_unit_first() : habit->second.order);
   } else {
-    norms_.clear();
-    note_norms({0, config_.buckets.size()});
+    look_for_bad_values({0, config_.buckets.size()});
     comm_.all_reduce(arena_.flat_gradients(), ReduceOp::sum);
   }
   merge_reached();
@@ -127,6 +141,7 @@ ReductionTime GradientReducer::finish(int kind) {
   gradients_ = 0;
   started_ = ended_ = 0;
   pending_.clear();
+  ++steps_;
   time_.exposed += seconds_between(begin, Clock::now());
   return std::exchange(time_, {});
 }
@@ -143,30 +158,18 @@ void GradientReducer::reduce_rest(const std::vector<int64_t>& order) {
   for (; ended_ < pending_.size(); ++ended_) pending_[ended_]->wait();
 }
 
-/// Norms of what this rank adds, taken without waiting for a device.
-void GradientReducer::note_norms(const FlatRange& range) {
-  const uint8_t* reached = arena_.reached().const_data_ptr<uint8_t>();
-  std::vector<at::Tensor> parts;
-  std::vector<int64_t> parameters;
-  for (size_t i = 0; i < arena_.parameters().size(); ++i) {
-    const ArenaEntry& entry = arena_.parameters()[i];
-    const FlatRange part = intersection(range, {entry.offset, entry.size});
-    if (part.size == 0 || reached[i] == 0) continue;
-    parts.push_back(arena_.flat_gradients().narrow(0, part.begin, part.size));
-    parameters.push_back(static_cast<int64_t>(i));
-  }
-  if (parts.empty()) return;
-  const std::vector<at::Tensor> norms = at::_foreach_norm(parts, 1);
-  for (size_t i = 0; i < parts.size(); ++i) norms_.emplace_back(parameters[i], norms[i]);
+/// Looks for bad values in what this rank adds, without waiting for a device.
+void GradientReducer::look_for_bad_values(const FlatRange& range) {
+  mark_non_finite(arena_.flat_gradients().narrow(0, range.begin, range.size), range.begin, borders_,
+                  bad_marks_, steps_ + 1);
 }
 
 int64_t GradientReducer::first_non_finite() const {
-  int64_t first = -1;
-  for (const auto& [parameter, norm] : norms_) {
-    const bool is_earlier = first < 0 || parameter < first;
-    if (is_earlier && !norm.isfinite().item<bool>()) first = parameter;
-  }
-  return first;
+  const at::Tensor marks = bad_marks_.cpu();
+  const int64_t* begin = marks.const_data_ptr<int64_t>();
+  const int64_t* end = begin + marks.numel();
+  const int64_t* found = std::find(begin, end, steps_);
+  return found == end ? -1 : found - begin;
 }
 
 /// A rank whose share held no sample of a loss contributes zeros, but steps like the others.

@@ -73,7 +73,7 @@ class GradientReducer {
   void start(int64_t unit);
   std::vector<int64_t> last_unit_first() const;
   void reduce_rest(const std::vector<int64_t>& order);
-  void note_norms(const FlatRange& range);
+  void look_for_bad_values(const FlatRange& range);
   void merge_reached();
   void add_late_gradient(size_t parameter);
   void learn(Habit& habit);
@@ -82,6 +82,9 @@ class GradientReducer {
   Communicator& comm_;
   ReductionConfig config_;
   std::map<int, Habit> habits_;
+  int64_t steps_ = 0;     ///< that are finished
+  at::Tensor borders_;    ///< int64 [parameters + 1]: of the parameters in the flat gradient
+  at::Tensor bad_marks_;  ///< int64 [parameters]: the last step whose gradient was not finite
 
   // Of the step at hand.
   Habit* habit_ = nullptr;  ///< while its last pass runs, once learnt
@@ -92,8 +95,7 @@ class GradientReducer {
   int64_t gradients_ = 0;            ///< that came in the last pass
   size_t started_ = 0;               ///< units, in the order of the habit
   std::vector<std::unique_ptr<PendingCollective>> pending_;
-  size_t ended_ = 0;                                   ///< of pending_, from the front
-  std::vector<std::pair<int64_t, at::Tensor>> norms_;  ///< of parameters' parts before the sum
+  size_t ended_ = 0;           ///< of pending_, from the front
   std::vector<size_t> apart_;  ///< parameters whose gradient would come late
   Clock::time_point under_way_since_;
   ReductionTime time_;

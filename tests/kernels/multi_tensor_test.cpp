@@ -93,6 +93,60 @@ TEST(EmaUpdate, BlendsAndCopiesExactlyAtZero) {
   }
 }
 
+struct Segments {
+  at::Tensor bounds, marks;
+  explicit Segments(const std::vector<int64_t>& borders)
+      : bounds(at::tensor(borders, at::kLong)), marks(at::zeros({bounds.numel() - 1}, at::kLong)) {}
+  /// Those that bear a mark.
+  std::vector<int64_t> marked(int64_t mark) const {
+    const at::Tensor found = (marks == mark).nonzero().flatten().cpu();
+    return {found.const_data_ptr<int64_t>(), found.const_data_ptr<int64_t>() + found.numel()};
+  }
+};
+using Found = std::vector<int64_t>;
+
+TEST(MarkNonFinite, FindsTheSegmentOfEveryBadValue) {
+  const double inf = std::numeric_limits<double>::infinity();
+  // Segments of one element and of none, and one longer than a thread's share.
+  const std::vector<int64_t> borders{0, 1, 2, 2, 7, 7, 8, kCount - 1, kCount};
+  const std::vector<std::pair<int64_t, int64_t>> places{
+      {0, 0}, {1, 1}, {2, 3}, {6, 3}, {7, 5}, {8, 6}, {kCount - 2, 6}, {kCount - 1, 7}};
+  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+    for (const auto& [element, segment] : places) {
+      for (const double bad : {std::nan(""), inf, -inf}) {
+        const at::Tensor values = state(type).grad;
+        Segments s(borders);
+        mark_non_finite(values, 0, s.bounds, s.marks, 4);
+        EXPECT_EQ(s.marked(4), Found{});
+        values[element] = bad;
+        mark_non_finite(values, 0, s.bounds, s.marks, 4);
+        EXPECT_EQ(s.marked(4), Found{segment}) << "element " << element;
+      }
+    }
+  }
+}
+
+TEST(MarkNonFinite, TakesTheLargestNumbersForFinite) {
+  Segments s({0, 1, 2});
+  const double largest = std::numeric_limits<double>::max();
+  mark_non_finite(at::tensor({largest, -largest}), 0, s.bounds, s.marks, 1);
+  mark_non_finite(at::tensor({3.4e38f, -3.4e38f}), 0, s.bounds, s.marks, 1);
+  EXPECT_EQ(s.marked(1), Found{});
+}
+
+TEST(MarkNonFinite, LooksAtAPartAndLeavesOtherMarks) {
+  Segments s({0, 10, 20, 30});
+  const at::Tensor values = at::zeros({30}, at::kDouble);
+  values[3] = values[12] = values[29] = NAN;
+  mark_non_finite(values.slice(0, 4, 13), 4, s.bounds, s.marks, 1);
+  EXPECT_EQ(s.marked(1), Found{1});
+  mark_non_finite(values.slice(0, 12, 12), 12, s.bounds, s.marks, 2);
+  EXPECT_EQ(s.marked(2), Found{});
+  mark_non_finite(values.slice(0, 20), 20, s.bounds, s.marks, 2);
+  EXPECT_EQ(s.marked(1), Found{1});
+  EXPECT_EQ(s.marked(2), Found{2});
+}
+
 TEST(MultiTensor, TakesEmptyRanges) {
   const State s = state(at::kFloat, 0);
   EXPECT_EQ(adam_step(s.theta, s.grad, s.v, {}), 0);
@@ -111,6 +165,11 @@ TEST(MultiTensor, NamesWhatIsWrong) {
   expect_refused([&] { adam_step(a, b, c, {.eps = 0}); }, "eps is 0");
   expect_refused([&] { ema_update(a, b, 1.5); }, "ema_update: beta is 1.5");
   expect_refused([&] { ema_update(a, at::Tensor(), 0.5); }, "value is not defined");
+  const at::Tensor bounds = at::tensor({0, 4}, at::kLong), marks = at::zeros({1}, at::kLong);
+  expect_refused([&] { mark_non_finite(a.to(at::kInt), 0, bounds, marks, 1); }, "type Int");
+  expect_refused([&] { mark_non_finite(a, 0, b, marks, 1); }, "bounds must be one");
+  expect_refused([&] { mark_non_finite(a, 0, bounds, c, 1); }, "marks must be one");
+  expect_refused([&] { mark_non_finite(a, 0, bounds, bounds, 1); }, "2 bounds and 2 marks");
 }
 
 TEST(MultiTensorCuda, EqualsTheCpu) {
@@ -127,6 +186,11 @@ TEST(MultiTensorCuda, EqualsTheCpu) {
   ema_update(cpu.v, cpu.theta, 0.9);
   ema_update(gpu.v, gpu.theta, 0.9);
   EXPECT_TRUE(at::allclose(cpu.v, gpu.v.cpu(), 1e-13, 1e-13));
+  Segments s({0, 5, 6, kCount});
+  s.bounds = s.bounds.cuda();
+  s.marks = s.marks.cuda();
+  mark_non_finite(gpu.grad, 0, s.bounds, s.marks, 3);
+  EXPECT_EQ(s.marked(3), Found{1});
 }
 
 }  // namespace
