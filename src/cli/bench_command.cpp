@@ -6,7 +6,6 @@
 #include "cli/bench_command.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -18,11 +17,12 @@
 #include "base/log.h"
 #include "base/memory_use.h"
 #include "cli/bench_checkpoint.h"
+#include "cli/bench_image.h"
 #include "cli/bench_kernels.h"
+#include "cli/bench_networks.h"
 #include "cli/bench_reduce.h"
 #include "cli/bench_timing.h"
 #include "cli/op_profile.h"
-#include "io/check.h"
 #include "parallel/mpi_communicator.h"
 #include "training/ema.h"
 #include "training/phases.h"
@@ -31,8 +31,6 @@
 namespace galette {
 namespace {
 
-constexpr int64_t kChannels = 3;
-constexpr int64_t kSeed = 0;
 constexpr double kBytesPerGb = 1e9;
 
 struct BenchOptions {
@@ -114,15 +112,15 @@ Timing time_part(const std::string& name, int64_t interval, const std::function<
 
 RealBatch random_images(const TrainOptions& o, int64_t resolution) {
   const int64_t local = o.batch / *o.gpus;
-  return {at::randint(256, {local, kChannels, resolution, resolution}, at::kByte),
+  return {at::randint(256, {local, kBenchChannels, resolution, resolution}, at::kByte),
           at::zeros({local, 0})};
 }
 
 std::vector<Timing> time_phases(const BenchOptions& o, Communicator& comm) {
   const TrainOptions& train = o.train;
-  const ImageShape shape{o.resolution, kChannels, 0};
+  const ImageShape shape{o.resolution, kBenchChannels, 0};
   TrainState state = make_train_state(train, shape, optimizer_share(train, comm.rank()));
-  const Draws draws(SampleRng(kSeed), tensor_options(train));
+  const Draws draws(SampleRng(static_cast<uint64_t>(train.seed)), tensor_options(train));
   const LossConfig losses = loss_config(train);
   const auto no_labels = [](Phase, int64_t, const std::vector<int64_t>& samples) {
     return at::zeros({static_cast<int64_t>(samples.size()), 0});
@@ -158,19 +156,6 @@ double seconds_per_kimg(const std::vector<Timing>& timings, int64_t batch) {
   double iteration = 0;
   for (const Timing& t : timings) iteration += t.seconds / static_cast<double>(t.interval);
   return 1000 * iteration / static_cast<double>(batch);
-}
-
-/// Fills in what depends on other options and checks that they fit together.
-void resolve(BenchOptions& o, int ranks) {
-  if (!std::has_single_bit(static_cast<uint64_t>(o.resolution))) {
-    throw InputError(fmt::format("--resolution={}: give a power of two", o.resolution));
-  }
-  o.train.seed = kSeed;
-  DatasetFacts images;
-  images.num_images = o.train.batch;
-  images.resolution = o.resolution;
-  images.channels = kChannels;
-  resolve_options(o.train, ranks, images);
 }
 
 nlohmann::ordered_json report(const BenchOptions& o, const std::vector<Timing>& timings,
@@ -252,7 +237,7 @@ void print_table(const nlohmann::ordered_json& r, const std::string& threads) {
 }
 
 nlohmann::ordered_json measure(BenchOptions& o, MpiCommunicator& comm) {
-  resolve(o, comm.size());
+  resolve_for_bench(o.train, o.resolution, comm.size());
   const std::vector<Timing> timings = time_phases(o, comm);
   const double peak_gb = comm.max(static_cast<double>(peak_resident_bytes())) / kBytesPerGb;
   return report(o, timings, peak_gb);
@@ -274,6 +259,7 @@ void add_bench_command(CLI::App& app, Action& action) {
   command->table.add_to(*step);
   step->callback(
       [command, &action] { action = [command] { return bench_step(command->options); }; });
+  add_bench_image(*bench, action);
   add_bench_checkpoint(*bench, action);
   add_bench_kernels(*bench, action);
   add_bench_reduce(*bench, action);

@@ -7,8 +7,8 @@
 
 namespace galette {
 
-/// `galette bench`: `step` times the phases of a training iteration on random images; for
-/// `checkpoint` and `kernels` see bench_checkpoint.h and bench_kernels.h.
+/// `galette bench`: `step` times the phases of a training iteration on random images; for the
+/// others see bench_*.h.
 void add_bench_command(CLI::App& app, Action& action);
 
 }  // namespace galette

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `galette bench step` at a tiny size: its JSON is complete and its numbers agree with each other.
+// `galette bench` at tiny sizes: its JSON is complete and its numbers agree with each other.
 #include <cmath>
 #include <map>
 #include <string>
@@ -50,6 +50,47 @@ TEST(BenchStep, RanksShareTheBatchAndOneSpeaks) {
   const size_t first = o.out.find("sec/kimg");
   ASSERT_NE(first, std::string::npos) << o.out;
   EXPECT_EQ(o.out.find("sec/kimg", first + 1), std::string::npos) << o.out;
+}
+
+// Pixels take nearly all of the arithmetic at this scale, and their number is known.
+TEST(BenchImage, BesideCompositionsThatMakeTheSameImage) {
+  const Outcome o = run_program(
+      1, "bench image --resolution=16 --cbase=64 --cmax=16 --scale=8 --repeat=1 --json");
+  ASSERT_EQ(o.code, 0) << o.err;
+  const nlohmann::json report = nlohmann::json::parse(o.out);
+  EXPECT_EQ(report.at("cfg"), "creps");
+  EXPECT_EQ(report.at("width"), 128);
+  EXPECT_EQ(report.at("height"), 128);
+  const double b = 32;  // bi-line channels, 2 decoders of b -> 2b -> 4b -> 2b -> b, then refinement
+  const double decoders = 2 * (2 + 8 + 8 + 2) * b * b;
+  const double refinement = (4 + 16 + 8 + 4) * b * b + 3 * (1 + 4 + 2) * b;
+  const double gflop = 2 * 128 * 128 * (decoders + refinement) / 1e9;
+  EXPECT_GT(report.at("gflop"), gflop);
+  EXPECT_LT(report.at("gflop"), 1.05 * gflop);
+  for (const char* name : {"galette", "plain"}) {
+    const double seconds = report.at(name).at("seconds"), rate = report.at(name).at("gflop_per_s");
+    EXPECT_GT(seconds, 0);
+    EXPECT_NEAR(rate * seconds, report.at("gflop"), 1e-9) << name;
+  }
+  // Sums of up to 128 products in another order: next to a grey level's end it is another level.
+  EXPECT_LE(report.at("largest_difference"), 1);
+  EXPECT_LT(report.at("differing_share"), 0.001);
+  const double peak = report.at("peak_memory_gb");
+  EXPECT_TRUE(peak > 0.05 && peak < 1000) << peak;
+}
+
+TEST(BenchImage, OtherConfigurationsAndRefusals) {
+  const Outcome o = run_program(
+      2, "bench image --cfg=stylegan3-r --resolution=16 --cbase=64 --cmax=16 --repeat=1");
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_THAT(o.out, HasSubstr("stylegan3-r at 16x16, cbase 64, cmax 16: an image of 16x16"));
+  EXPECT_THAT(o.out, HasSubstr("times faster than plain"));
+  const Outcome scale = run_program(1, "bench image --cfg=stylegan2 --resolution=16 --scale=2");
+  EXPECT_EQ(scale.code, 2);
+  EXPECT_THAT(scale.complaint(), HasSubstr("--scale: works with CREPS networks only"));
+  const Outcome side = run_program(1, "bench image --resolution=24");
+  EXPECT_EQ(side.code, 2);
+  EXPECT_THAT(side.complaint(), HasSubstr("--resolution=24: give a power of two"));
 }
 
 TEST(BenchReduce, EachSizeBesideMpiAlone) {
