@@ -8,6 +8,7 @@
 #include "kernels/bias_act_math.h"
 #include "kernels/filtered_lrelu_math.h"
 #include "kernels/line_decoder_math.h"
+#include "kernels/modulated_weight_math.h"
 #include "kernels/multi_tensor_math.h"
 #include "kernels/philox_normal_math.h"
 #include "kernels/upfirdn2d_math.h"
@@ -60,12 +61,29 @@ void line_decoder_curvature_cuda(const LineDecoderCall&, const LineDecoderInputs
   no_cuda("line_decoder");
 }
 
+void modulated_weight_forward_cuda(const ModulatedWeightCall&, const void*, const void*, void*,
+                                   void*, void*) {
+  no_cuda("modulated_weight");
+}
+void modulated_weight_gradient_cuda(const ModulatedWeightCall&, const ModulatedWeightPoint&,
+                                    const void*, void*, void*, void*, void*) {
+  no_cuda("modulated_weight");
+}
+void modulated_weight_curvature_cuda(const ModulatedWeightCall&, const ModulatedWeightPoint&,
+                                     const void*, const void*, const void*, void*, void*, void*,
+                                     void*, void*) {
+  no_cuda("modulated_weight");
+}
+
 void adam_step_cuda(ElementType, void*, const void*, void*, int64_t, const AdamStep&, int64_t*,
                     void*) {
   no_cuda("adam_step");
 }
 void ema_update_cuda(ElementType, void*, const void*, int64_t, double, void*) {
   no_cuda("ema_update");
+}
+void mark_non_finite_cuda(ElementType, const void*, int64_t, int64_t, const SegmentMarks&, void*) {
+  no_cuda("mark_non_finite");
 }
 void fill_normal_cuda(ElementType, void*, const PhiloxRows&, int64_t, const PhiloxStream&, void*) {
   no_cuda("fill_normal");
@@ -76,6 +94,3 @@ void upfirdn2d_cuda(const UpFirDnCall&, const void*, bool, double, const void*, 
 }
 
 }  // namespace galette
-void mark_non_finite_cuda(ElementType, const void*, int64_t, int64_t, const SegmentMarks&, void*) {
-  no_cuda("mark_non_finite");
-}

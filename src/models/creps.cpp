@@ -160,22 +160,23 @@ CrepsGenerator::Lines CrepsGenerator::lines(const at::Tensor& ws, const at::Tens
   const int64_t n = ws.size(0), h = rows.size(0), w = columns.size(0);
   const int64_t b = config_.biline_channels, rank = config_.rank;
   Lines result;
-  at::Tensor x = (*input_)(ws.select(1, 0), rows, columns);
-  x = stages_[0].fc1(x, ws.select(1, 1));
+  const std::vector<at::Tensor> layer_ws = ws.unbind(1);
+  at::Tensor x = (*input_)(layer_ws[0], rows, columns);
+  x = stages_[0].fc1(x, layer_ws[1]);
   at::Tensor residual;
   for (size_t k = 1; k < stages_.size(); ++k) {
     // The input uses up a latent that the published numbering does not count: b8 starts at index 1,
     // and each step to the residual shares its latent with the next stage's fc0.
-    const int64_t first = 2 * static_cast<int64_t>(k) - 1;
+    const size_t first = 2 * k - 1;
     x = x.to(activation_type(stages_[k].may_be_low));
-    x = (*stages_[k].fc0)(x, ws.select(1, first));
-    x = stages_[k].fc1(x, ws.select(1, first + 1));
+    x = (*stages_[k].fc0)(x, layer_ws[first]);
+    x = stages_[k].fc1(x, layer_ws[first + 1]);
     const at::Tensor step =
-        stages_[k].to_residual(x, ws.select(1, first + 2)).to(activation_type(false));
+        stages_[k].to_residual(x, layer_ws[first + 2]).to(activation_type(false));
     residual = residual.defined() ? residual + step : step;
-    result.rows.push_back(residual.narrow(2, 0, h * rank).reshape({n * b, h, rank}));
-    result.columns.push_back(
-        residual.narrow(2, h * rank, w * rank).reshape({n * b, w, rank}).transpose(1, 2));
+    const std::vector<at::Tensor> parts = residual.split_with_sizes({h * rank, w * rank}, 2);
+    result.rows.push_back(parts[0].reshape({n * b, h, rank}));
+    result.columns.push_back(parts[1].reshape({n * b, w, rank}).transpose(1, 2));
   }
   return result;
 }

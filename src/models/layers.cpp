@@ -7,6 +7,8 @@
 
 #include "kernels/conv2d_resample.h"
 #include "kernels/fir_filter.h"
+#include "kernels/modulated_weight.h"
+#include "kernels/scaled_linear.h"
 #include "models/modulation.h"
 
 namespace galette {
@@ -45,9 +47,10 @@ at::Tensor FullyConnected::scaled_bias() const {
 }
 
 at::Tensor FullyConnected::operator()(const at::Tensor& x) const {
-  const at::Tensor weight = scaled_weight().t();
-  if (activation_ == Activation::kLinear) return at::addmm(scaled_bias(), x, weight);
-  return ActivationConfig{activation_, 1, std::nullopt}(at::mm(x, weight), scaled_bias(), 1);
+  if (activation_ == Activation::kLinear)
+    return scaled_linear(x, weight_, bias_, weight_gain_, bias_gain_);
+  return ActivationConfig{activation_, 1, std::nullopt}(scaled_linear(x, weight_, {}, weight_gain_),
+                                                        scaled_bias(), 1);
 }
 
 at::Tensor FullyConnected::per_position(const at::Tensor& x) const {
@@ -92,10 +95,8 @@ ModulatedFc::ModulatedFc(const Scope& scope, int64_t in, int64_t out, int64_t w_
 
 at::Tensor ModulatedFc::sample_weights(const at::Tensor& w, at::ScalarType type) const {
   Modulation m{weight_, affine_(w)};
-  if (style_gain_ != 1) m.style = m.style * style_gain_;
   if (config_.demodulate && at::isReducedFloatingType(type)) m = m.for_16_bits();
-  const at::Tensor weight = m.weight.unsqueeze(0) * m.style.unsqueeze(1);
-  return (config_.demodulate ? weight * m.demodulation().unsqueeze(2) : weight).to(type);
+  return modulated_weight(m.weight, m.style, config_.demodulate, style_gain_).to(type);
 }
 
 at::Tensor ModulatedFc::operator()(const at::Tensor& x, const at::Tensor& w) const {

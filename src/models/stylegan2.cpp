@@ -54,9 +54,10 @@ at::Tensor StyleGan2Generator::Layer::noise(const SynthesisOptions& options) con
   return {};
 }
 
-at::Tensor StyleGan2Generator::Layer::operator()(const at::Tensor& x, const at::Tensor& ws,
+at::Tensor StyleGan2Generator::Layer::operator()(const at::Tensor& x,
+                                                 const std::vector<at::Tensor>& ws,
                                                  const SynthesisOptions& options) const {
-  return conv(x, ws.select(1, number), noise(options));
+  return conv(x, ws[static_cast<size_t>(number)], noise(options));
 }
 
 StyleGan2Generator::Block::Block(const Scope& scope, const StyleGan2Config& config,
@@ -90,7 +91,8 @@ StyleGan2Generator::Block::Block(const Scope& scope, const StyleGan2Config& conf
   }
 }
 
-at::Tensor StyleGan2Generator::Block::operator()(const at::Tensor& x, const at::Tensor& ws,
+at::Tensor StyleGan2Generator::Block::operator()(const at::Tensor& x,
+                                                 const std::vector<at::Tensor>& ws,
                                                  const SynthesisOptions& options) const {
   const at::Tensor y = (*conv1)(conv0 ? (*conv0)(x, ws, options) : x, ws, options);
   return skip ? (*skip)(x) + y : y;
@@ -114,12 +116,13 @@ StyleGan2Generator::StyleGan2Generator(const StyleGan2Config& config, at::Tensor
 }
 
 at::Tensor StyleGan2Generator::render(const at::Tensor& ws, const SynthesisOptions& options) const {
+  const std::vector<at::Tensor> layer_ws = ws.unbind(1);
   at::Tensor image, x = const_.unsqueeze(0).expand({ws.size(0), -1, -1, -1});
   for (const Block& block : blocks_) {
-    x = block(x.to(activation_type(block.may_be_low)), ws, options);
+    x = block(x.to(activation_type(block.may_be_low)), layer_ws, options);
     if (!block.to_rgb) continue;
     // The step to the image shares its w with the next block's first layer.
-    const at::Tensor w = ws.select(1, block.conv1->number + 1);
+    const at::Tensor& w = layer_ws[static_cast<size_t>(block.conv1->number) + 1];
     const at::Tensor step = (*block.to_rgb)(x, w).to(activation_type(false));
     image = image.defined() ? upsample2d(image, block.filter) + step : step;
   }

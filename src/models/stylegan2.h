@@ -59,7 +59,7 @@ class StyleGan2Generator : public Generator {
       double gain;
     };
     Layer(const Scope& scope, const StyleGan2Config& network, const Config& config);
-    at::Tensor operator()(const at::Tensor& x, const at::Tensor& ws,
+    at::Tensor operator()(const at::Tensor& x, const std::vector<at::Tensor>& ws,
                           const SynthesisOptions& options) const;
     at::Tensor noise(const SynthesisOptions& options) const;
     int64_t number, resolution;
@@ -71,7 +71,7 @@ class StyleGan2Generator : public Generator {
   /// path of architecture resnet.
   struct Block {
     Block(const Scope& scope, const StyleGan2Config& config, int64_t resolution);
-    at::Tensor operator()(const at::Tensor& x, const at::Tensor& ws,
+    at::Tensor operator()(const at::Tensor& x, const std::vector<at::Tensor>& ws,
                           const SynthesisOptions& options) const;
     bool may_be_low;  // compute in 16 bits
     at::Tensor filter;

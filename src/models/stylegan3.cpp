@@ -114,13 +114,14 @@ at::Tensor StyleGan3Generator::inverse_transform(double angle, double x, double 
 }
 
 at::Tensor StyleGan3Generator::render(const at::Tensor& ws, const SynthesisOptions& options) const {
-  at::Tensor x = (*input_)(ws.select(1, 0));
+  const std::vector<at::Tensor> layer_ws = ws.unbind(1);
+  at::Tensor x = (*input_)(layer_ws[0]);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     const auto number = static_cast<int64_t>(i);
     const at::Tensor average =
         used_average(x, layer.magnitude_average(), options.magnitudes, number);
-    x = layer(x.to(activation_type(layer.may_be_low())), ws.select(1, number + 1), average);
+    x = layer(x.to(activation_type(layer.may_be_low())), layer_ws[i + 1], average);
   }
   return x.to(activation_type(false)) * config_.output_scale;
 }

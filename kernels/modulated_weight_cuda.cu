@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+// CUDA bodies of modulated_weight. Sums over a row are taken by one block each; what is summed over
+// samples or outputs is, by one thread for each result, in order: the same bits in every run.
+#include "kernels/cuda_elements.h"
+#include "kernels/modulated_weight_math.h"
+
+namespace galette {
+namespace {
+
+template <typename T>
+struct Rows {
+  const T* w;
+  const T* s;
+  const T* d;
+  int64_t samples, out, in;
+  T gain;
+  Rows(const ModulatedWeightCall& call, const ModulatedWeightPoint& point)
+      : w(static_cast<const T*>(point.w)),
+        s(static_cast<const T*>(point.s)),
+        d(call.demodulate ? static_cast<const T*>(point.d) : nullptr),
+        samples(call.samples),
+        out(call.out),
+        in(call.in),
+        gain(static_cast<T>(call.gain)) {}
+
+  int64_t row_count() const { return samples * out; }
+  __device__ T w_at(int64_t o, int64_t i) const { return w[o * in + i]; }
+  __device__ T s_at(int64_t n, int64_t i) const { return s[n * in + i]; }
+};
+
+/// The cotangents of the gradient: a of dw, or null, and b of ds.
+template <typename T>
+struct Cotangents {
+  const T* a;
+  const T* b;
+  __device__ T a_at(int64_t i) const { return a == nullptr ? T(0) : a[i]; }
+};
+
+/// The sum over the threads of a block, for all of them.
+template <typename T>
+__device__ T block_sum(T value) {
+  __shared__ T parts[kCudaThreads];
+  __syncthreads();
+  parts[threadIdx.x] = value;
+  __syncthreads();
+  for (int half = kCudaThreads / 2; half > 0; half /= 2) {
+    if (static_cast<int>(threadIdx.x) < half) parts[threadIdx.x] += parts[threadIdx.x + half];
+    __syncthreads();
+  }
+  return parts[0];
+}
+
+template <typename T>
+__global__ void forward_kernel(Rows<T> x, T* y, T* d) {
+  for (int64_t row = blockIdx.x; row < x.samples * x.out; row += gridDim.x) {
+    const int64_t n = row / x.out, o = row % x.out;
+    T scale = x.gain;
+    if (d != nullptr) {
+      T sum = 0;
+      for (int64_t i = threadIdx.x; i < x.in; i += kCudaThreads) {
+        const T u = x.w_at(o, i) * x.s_at(n, i);
+        sum += u * u;
+      }
+      const T factor = demodulation_of(block_sum(sum));
+      if (threadIdx.x == 0) d[row] = factor;
+      scale *= factor;
+    }
+    for (int64_t i = threadIdx.x; i < x.in; i += kCudaThreads)
+      y[row * x.in + i] = x.w_at(o, i) * x.s_at(n, i) * scale;
+  }
+}
+
+/// sums [3, N, O]: t and, with cotangents, r and e.
+template <typename T>
+__global__ void sums_kernel(Rows<T> x, const T* dy, Cotangents<T> c, T* sums) {
+  const int64_t rows = x.samples * x.out;
+  for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
+    const int64_t n = row / x.out, o = row % x.out;
+    RowSums<T> sum;
+    for (int64_t i = threadIdx.x; i < x.in; i += kCudaThreads) {
+      const T w = x.w_at(o, i), s = x.s_at(n, i), u = w * s, g = x.gain * dy[row * x.in + i];
+      sum.t += g * u;
+      if (c.b == nullptr) continue;
+      const T p = c.a_at(o * x.in + i) * s + c.b[n * x.in + i] * w;
+      sum.r += u * p;
+      sum.e += g * p;
+    }
+    const T t = block_sum(sum.t);
+    const T r = c.b == nullptr ? T(0) : block_sum(sum.r);
+    const T e = c.b == nullptr ? T(0) : block_sum(sum.e);
+    if (threadIdx.x != 0) continue;
+    sums[row] = t;
+    sums[rows + row] = r;
+    sums[2 * rows + row] = e;
+  }
+}
+
+template <typename T>
+__device__ RowFactors<T> factors_of(const Rows<T>& x, const T* sums, int64_t row) {
+  if (x.d == nullptr) return RowFactors<T>(nullptr, {});
+  const int64_t rows = x.samples * x.out;
+  return RowFactors<T>(x.d + row, {sums[row], sums[rows + row], sums[2 * rows + row]});
+}
+
+/// dw, one element per thread, summed over the samples.
+template <typename T>
+__global__ void to_weight_kernel(Rows<T> x, const T* dy, const T* sums, T* dw) {
+  for (int64_t k = grid_first(); k < x.out * x.in; k += grid_stride()) {
+    const int64_t o = k / x.in, i = k % x.in;
+    const T w = x.w[k];
+    T total = 0;
+    for (int64_t n = 0; n < x.samples; ++n) {
+      const int64_t row = n * x.out + o;
+      const T s = x.s_at(n, i);
+      total += factors_of(x, sums, row).slope(x.gain * dy[row * x.in + i], w * s) * s;
+    }
+    dw[k] = total;
+  }
+}
+
+/// ds, one element per thread, summed over the outputs.
+template <typename T>
+__global__ void to_style_kernel(Rows<T> x, const T* dy, const T* sums, T* ds) {
+  for (int64_t k = grid_first(); k < x.samples * x.in; k += grid_stride()) {
+    const int64_t n = k / x.in, i = k % x.in;
+    const T s = x.s[k];
+    T total = 0;
+    for (int64_t o = 0; o < x.out; ++o) {
+      const int64_t row = n * x.out + o;
+      const T w = x.w_at(o, i);
+      total += factors_of(x, sums, row).slope(x.gain * dy[row * x.in + i], w * s) * w;
+    }
+    ds[k] = total;
+  }
+}
+
+/// e_dy and e_w, one element of the weight per thread.
+template <typename T>
+__global__ void curvature_to_weight_kernel(Rows<T> x, const T* dy, Cotangents<T> c, const T* sums,
+                                           T* e_dy, T* e_w) {
+  for (int64_t k = grid_first(); k < x.out * x.in; k += grid_stride()) {
+    const int64_t o = k / x.in, i = k % x.in;
+    const T w = x.w[k], a = c.a_at(k);
+    T total = 0;
+    for (int64_t n = 0; n < x.samples; ++n) {
+      const int64_t row = n * x.out + o;
+      const RowFactors<T> f = factors_of(x, sums, row);
+      const T s = x.s_at(n, i), b = c.b[n * x.in + i], g = x.gain * dy[row * x.in + i];
+      const T u = w * s, p = a * s + b * w;
+      e_dy[row * x.in + i] = x.gain * f.slope_by_g(p, u);
+      total += f.curvature(g, u, p) * s + f.slope(g, u) * b;
+    }
+    e_w[k] = total;
+  }
+}
+
+/// e_s, one element per thread.
+template <typename T>
+__global__ void curvature_to_style_kernel(Rows<T> x, const T* dy, Cotangents<T> c, const T* sums,
+                                          T* e_s) {
+  for (int64_t k = grid_first(); k < x.samples * x.in; k += grid_stride()) {
+    const int64_t n = k / x.in, i = k % x.in;
+    const T s = x.s[k], b = c.b[k];
+    T total = 0;
+    for (int64_t o = 0; o < x.out; ++o) {
+      const int64_t row = n * x.out + o;
+      const RowFactors<T> f = factors_of(x, sums, row);
+      const T w = x.w_at(o, i), a = c.a_at(o * x.in + i), g = x.gain * dy[row * x.in + i];
+      const T u = w * s, p = a * s + b * w;
+      total += f.curvature(g, u, p) * w + f.slope(g, u) * a;
+    }
+    e_s[k] = total;
+  }
+}
+
+/// Calls f(T()) with float or double.
+template <class F>
+void with_real(ElementType type, const F& f) {
+  if (type == ElementType::kFloat64) {
+    f(double());
+  } else {
+    f(float());
+  }
+}
+
+unsigned blocks_of_rows(int64_t rows) {
+  return cuda_blocks(rows * kCudaThreads);
+}
+
+}  // namespace
+
+void modulated_weight_forward_cuda(const ModulatedWeightCall& call, const void* w, const void* s,
+                                   void* y, void* d, void* stream) {
+  with_real(call.type, [&](auto zero) {
+    using T = decltype(zero);
+    const Rows<T> x(call, {w, s, nullptr});
+    forward_kernel<T>
+        <<<blocks_of_rows(x.row_count()), kCudaThreads, 0, static_cast<cudaStream_t>(stream)>>>(
+            x, static_cast<T*>(y), call.demodulate ? static_cast<T*>(d) : nullptr);
+    CUDA_CHECK(cudaGetLastError());
+  });
+}
+
+void modulated_weight_gradient_cuda(const ModulatedWeightCall& call,
+                                    const ModulatedWeightPoint& point, const void* dy, void* dw,
+                                    void* ds, void* sums, void* stream) {
+  with_real(call.type, [&](auto zero) {
+    using T = decltype(zero);
+    const auto on = static_cast<cudaStream_t>(stream);
+    const Rows<T> x(call, point);
+    const auto* const g = static_cast<const T*>(dy);
+    auto* const s = static_cast<T*>(sums);
+    if (call.demodulate) {
+      sums_kernel<T><<<blocks_of_rows(x.row_count()), kCudaThreads, 0, on>>>(x, g, {}, s);
+      CUDA_CHECK(cudaGetLastError());
+    }
+    to_style_kernel<T>
+        <<<cuda_blocks(x.samples * x.in), kCudaThreads, 0, on>>>(x, g, s, static_cast<T*>(ds));
+    CUDA_CHECK(cudaGetLastError());
+    if (dw == nullptr) return;
+    to_weight_kernel<T>
+        <<<cuda_blocks(x.out * x.in), kCudaThreads, 0, on>>>(x, g, s, static_cast<T*>(dw));
+    CUDA_CHECK(cudaGetLastError());
+  });
+}
+
+void modulated_weight_curvature_cuda(const ModulatedWeightCall& call,
+                                     const ModulatedWeightPoint& point, const void* dy,
+                                     const void* to_dw, const void* to_ds, void* e_dy, void* e_w,
+                                     void* e_s, void* sums, void* stream) {
+  with_real(call.type, [&](auto zero) {
+    using T = decltype(zero);
+    const auto on = static_cast<cudaStream_t>(stream);
+    const Rows<T> x(call, point);
+    const Cotangents<T> c{static_cast<const T*>(to_dw), static_cast<const T*>(to_ds)};
+    const auto* const g = static_cast<const T*>(dy);
+    auto* const s = static_cast<T*>(sums);
+    if (call.demodulate) {
+      sums_kernel<T><<<blocks_of_rows(x.row_count()), kCudaThreads, 0, on>>>(x, g, c, s);
+      CUDA_CHECK(cudaGetLastError());
+    }
+    curvature_to_weight_kernel<T><<<cuda_blocks(x.out * x.in), kCudaThreads, 0, on>>>(
+        x, g, c, s, static_cast<T*>(e_dy), static_cast<T*>(e_w));
+    CUDA_CHECK(cudaGetLastError());
+    curvature_to_style_kernel<T>
+        <<<cuda_blocks(x.samples * x.in), kCudaThreads, 0, on>>>(x, g, c, s, static_cast<T*>(e_s));
+    CUDA_CHECK(cudaGetLastError());
+  });
+}
+
+}  // namespace galette
