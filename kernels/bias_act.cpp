@@ -134,8 +134,10 @@ class BiasActGradient : public torch::autograd::Function<BiasActGradient> {
     if (dx.is_cuda()) return gradient_cuda(*setup, d, reference, used_bias, dx, wants_db);
     const BiasActCall call = call_for(*setup, dx, wants_db || used_bias.defined());
     at::Tensor db;
-    if (wants_db) db = at::zeros({dx.size(setup->dim)}, dx.options());
-    if (dx.numel() > 0) {
+    if (wants_db) db = at::empty({dx.size(setup->dim)}, dx.options());
+    if (dx.numel() == 0) {
+      if (wants_db) db.zero_();
+    } else {
       RECORD_FUNCTION("galette::bias_act_gradient", {});
       bias_act_gradient_cpu(call, d.const_data_ptr(), reference.const_data_ptr(),
                             data_or_null(used_bias), dx.mutable_data_ptr(),

@@ -21,8 +21,9 @@ using torch::autograd::variable_list;
 constexpr int64_t kFewestChannels = 32, kFewestChannelsOfGradient = 96;
 constexpr int64_t kFewestTiles = 64;
 
-Conv3x3Call call_for(const at::Tensor& x, int64_t out, int64_t pad_y, int64_t pad_x) {
-  return {x.size(0), x.size(1), out, x.size(2), x.size(3), pad_y, pad_x};
+Conv3x3Call call_for(const at::Tensor& x, int64_t out, int64_t pad_y, int64_t pad_x,
+                     bool is_turned = false) {
+  return {x.size(0), x.size(1), out, x.size(2), x.size(3), pad_y, pad_x, is_turned};
 }
 
 bool pays(const Conv3x3Call& call, int64_t fewest_channels) {
@@ -30,11 +31,10 @@ bool pays(const Conv3x3Call& call, int64_t fewest_channels) {
   return std::min(call.in, call.out) >= fewest_channels && tiles >= kFewestTiles;
 }
 
-/// The filters by which a gradient travels from the output to the input, [I, O, 3, 3].
-at::Tensor turned(const at::Tensor& weight) {
-  return weight.transpose(0, 1).flip({2, 3});
-}
-
+/// The convolution with filters [O, I, 3, 3], or with turned ones: those by which a gradient
+/// travels back through filters [I, O, 3, 3].
+at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, int64_t pad_y, int64_t pad_x,
+                    bool is_turned);
 at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& dy, int64_t pad_y, int64_t pad_x);
 
 /// What both operators are bilinear in, kept for their gradients.
@@ -58,9 +58,10 @@ struct Factors {
 class Conv3x3 : public torch::autograd::Function<Conv3x3> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
-                            int64_t pad_y, int64_t pad_x) {
+                            int64_t pad_y, int64_t pad_x, bool is_turned) {
     Factors{x, weight, pad_y, pad_x}.save(ctx);
-    const Conv3x3Call call = call_for(x, weight.size(0), pad_y, pad_x);
+    ctx->saved_data["is_turned"] = is_turned;
+    const Conv3x3Call call = call_for(x, weight.size(is_turned ? 1 : 0), pad_y, pad_x, is_turned);
     const at::Tensor source = x.contiguous(), filters = weight.contiguous();
     at::Tensor y =
         at::empty({call.samples, call.out, call.out_height(), call.out_width()}, x.options());
@@ -71,12 +72,17 @@ class Conv3x3 : public torch::autograd::Function<Conv3x3> {
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-    variable_list result(4);
-    if (!grads[0].defined()) return result;
+    variable_list result(5);
+    const at::Tensor& dy = grads[0];
+    if (!dy.defined()) return result;
     const Factors f = Factors::saved(ctx);
-    if (ctx->needs_input_grad(0))
-      result[0] = conv2d_3x3(grads[0], turned(f.second), 2 - f.pad_y, 2 - f.pad_x);
-    if (ctx->needs_input_grad(1)) result[1] = weight_gradient(f.first, grads[0], f.pad_y, f.pad_x);
+    const bool is_turned = ctx->saved_data["is_turned"].toBool();
+    const int64_t back_y = 2 - f.pad_y, back_x = 2 - f.pad_x;
+    if (ctx->needs_input_grad(0)) result[0] = convolve(dy, f.second, back_y, back_x, !is_turned);
+    if (ctx->needs_input_grad(1)) {
+      result[1] = is_turned ? weight_gradient(dy, f.first, back_y, back_x)
+                            : weight_gradient(f.first, dy, f.pad_y, f.pad_x);
+    }
     return result;
   }
 };
@@ -100,8 +106,8 @@ class Conv3x3WeightGradient : public torch::autograd::Function<Conv3x3WeightGrad
     if (!grads[0].defined()) return result;
     const Factors f = Factors::saved(ctx);
     if (ctx->needs_input_grad(0))
-      result[0] = conv2d_3x3(f.second, turned(grads[0]), 2 - f.pad_y, 2 - f.pad_x);
-    if (ctx->needs_input_grad(1)) result[1] = conv2d_3x3(f.first, grads[0], f.pad_y, f.pad_x);
+      result[0] = convolve(f.second, grads[0], 2 - f.pad_y, 2 - f.pad_x, true);
+    if (ctx->needs_input_grad(1)) result[1] = convolve(f.first, grads[0], f.pad_y, f.pad_x, false);
     return result;
   }
 };
@@ -116,16 +122,22 @@ at::Tensor weight_gradient(const at::Tensor& x, const at::Tensor& dy, int64_t pa
                                               {0, 0}, 1, {false, true, false}));
 }
 
-}  // namespace
-
-at::Tensor conv2d_3x3(const at::Tensor& x, const at::Tensor& weight, int64_t pad_y, int64_t pad_x) {
+at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, int64_t pad_y, int64_t pad_x,
+                    bool is_turned) {
   const bool takes = x.is_cpu() && x.scalar_type() == at::kFloat &&
                      weight.scalar_type() == at::kFloat && pad_y >= 0 && pad_y <= 2 && pad_x >= 0 &&
                      pad_x <= 2;
   if (takes && kernel_path() == KernelPath::fused &&
-      pays(call_for(x, weight.size(0), pad_y, pad_x), kFewestChannels))
-    return Conv3x3::apply(x, weight, pad_y, pad_x);
-  return at::conv2d(x, weight, {}, {1, 1}, {pad_y, pad_x});
+      pays(call_for(x, weight.size(is_turned ? 1 : 0), pad_y, pad_x), kFewestChannels))
+    return Conv3x3::apply(x, weight, pad_y, pad_x, is_turned);
+  const at::Tensor filters = is_turned ? weight.transpose(0, 1).flip({2, 3}) : weight;
+  return at::conv2d(x, filters, {}, {1, 1}, {pad_y, pad_x});
+}
+
+}  // namespace
+
+at::Tensor conv2d_3x3(const at::Tensor& x, const at::Tensor& weight, int64_t pad_y, int64_t pad_x) {
+  return convolve(x, weight, pad_y, pad_x, false);
 }
 
 }  // namespace galette

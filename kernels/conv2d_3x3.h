@@ -21,6 +21,7 @@ struct Conv3x3Call {
   int64_t samples, in, out;  ///< batch, channels
   int64_t height, width;     ///< of the input
   int64_t pad_y, pad_x;
+  bool is_turned = false;  ///< filters [in, out, 3, 3] of the way back, which are to be mirrored
   int64_t out_height() const { return height + 2 * pad_y - 2; }
   int64_t out_width() const { return width + 2 * pad_x - 2; }
 };

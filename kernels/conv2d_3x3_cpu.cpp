@@ -236,11 +236,12 @@ class FilterNumbers {
   static constexpr int64_t kTaps = 9;
 
  public:
-  FilterNumbers(int64_t in, int64_t out)
-      : in_(in),
-        out_(out),
-        panel_(in * S::kPanel),
-        plane_(S::padded(out) / S::kPanel * panel_ + kLine),
+  explicit FilterNumbers(const Conv3x3Call& call)
+      : in_(call.in),
+        out_(call.out),
+        is_turned_(call.is_turned),
+        panel_(in_ * S::kPanel),
+        plane_(S::padded(out_) / S::kPanel * panel_ + kLine),
         numbers_(kWinogradProducts * plane_, AlignedBuffer<float>::undefined) {}
 
   PanelMatrix<float> matrix(int64_t e) const {
@@ -255,7 +256,7 @@ class FilterNumbers {
     for (int64_t i = 0; i < in_; ++i) {
       for (int64_t k = 0; k < kTaps; ++k)
         for (int64_t lane = 0; lane < lanes; ++lane)
-          taps[k * kLanes + lane] = weight[((o + lane) * in_ + i) * kTaps + k];
+          taps[k * kLanes + lane] = weight[tap(o + lane, i, k)];
       for (int64_t x = 0; x < 3; ++x)
         W::filter(taps + x * kLanes, 3 * kLanes, rows + x * kLanes, 3 * kLanes);
       float* const to = numbers_.data() + o / S::kPanel * panel_ + i * S::kPanel + o % S::kPanel;
@@ -265,7 +266,14 @@ class FilterNumbers {
   }
 
  private:
-  int64_t in_, out_, panel_, plane_;
+  /// Where tap k of the filter from channel i to channel o is given.
+  GALETTE_FORCE_INLINE int64_t tap(int64_t o, int64_t i, int64_t k) const {
+    return is_turned_ ? (i * out_ + o) * kTaps + kTaps - 1 - k : (o * in_ + i) * kTaps + k;
+  }
+
+  int64_t in_, out_;
+  bool is_turned_;
+  int64_t panel_, plane_;
   AlignedBuffer<float> numbers_;
 };
 
@@ -351,7 +359,7 @@ template <int Bytes>
 void convolve(const Conv3x3Call& call, const float* x, const float* weight, float* y) {
   using S = Simd<float, Bytes>;
   using Vector = typename S::Vector;
-  FilterNumbers<Bytes> filters(call.in, call.out);
+  FilterNumbers<Bytes> filters(call);
   share<Nothing, Bytes>(
       filters.groups(), [] { return Nothing(); },
       [&](Nothing&, int64_t group) GALETTE_FORCE_INLINE { filters.set_group(group, weight); });

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace galette {
 namespace {
@@ -24,22 +25,29 @@ void split_rank_one(HostTaps& taps, int64_t rows, int64_t columns) {
     taps.y.push_back(f[pivot] == 0 ? 0 : column[i * columns] / f[pivot]);
 }
 
+/// The elements of a filter in their order. A few numbers of the usual types cost no operator.
+std::vector<double> elements(const at::Tensor& filter) {
+  if (!filter.defined()) return {1};
+  const at::Tensor f = filter.cpu().contiguous();
+  if (f.scalar_type() == at::kDouble)
+    return {f.const_data_ptr<double>(), f.const_data_ptr<double>() + f.numel()};
+  TORCH_CHECK(f.scalar_type() == at::kFloat, "host_taps: a filter of type ", f.scalar_type());
+  return {f.const_data_ptr<float>(), f.const_data_ptr<float>() + f.numel()};
+}
+
 }  // namespace
 
 HostTaps host_taps(const at::Tensor& filter, bool flip_filter, double gain) {
   HostTaps taps;
-  at::Tensor f =
-      filter.defined() ? filter.to(at::kCPU, at::kDouble) : at::ones({1, 1}, at::kDouble);
-  if (!flip_filter) f = f.dim() == 1 ? f.flip({0}) : f.flip({0, 1});
-  f = f.contiguous();
-  const double* const data = f.const_data_ptr<double>();
-  if (f.dim() == 1) {
+  std::vector<double> oriented = elements(filter);
+  if (!flip_filter) std::reverse(oriented.begin(), oriented.end());
+  if (filter.defined() && filter.dim() == 1) {
     taps.separable = true;
-    taps.x.assign(data, data + f.numel());
-    taps.y = taps.x;
+    taps.x = taps.y = std::move(oriented);
   } else {
-    taps.full.assign(data, data + f.numel());
-    split_rank_one(taps, f.size(0), f.size(1));
+    const int64_t columns = filter.defined() ? filter.size(1) : 1;
+    taps.full = std::move(oriented);
+    split_rank_one(taps, static_cast<int64_t>(taps.full.size()) / columns, columns);
   }
   for (double& tap : taps.separable ? taps.x : taps.full) tap *= gain;
   return taps;
