@@ -11,6 +11,7 @@
 #include "kernels/modulated_weight_math.h"
 #include "kernels/multi_tensor_math.h"
 #include "kernels/philox_normal_math.h"
+#include "kernels/tally_math.h"
 #include "kernels/upfirdn2d_math.h"
 
 namespace galette {
@@ -87,6 +88,10 @@ void mark_non_finite_cuda(ElementType, const void*, int64_t, int64_t, const Segm
 }
 void fill_normal_cuda(ElementType, void*, const PhiloxRows&, int64_t, const PhiloxStream&, void*) {
   no_cuda("fill_normal");
+}
+
+void add_tally_cuda(ElementType, Tally, const void*, int64_t, void*, void*) {
+  no_cuda("add_tally");
 }
 
 void upfirdn2d_cuda(const UpFirDnCall&, const void*, bool, double, const void*, void*, void*) {

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "kernels/tally.h"
+
 namespace galette {
 namespace {
 
@@ -24,10 +26,8 @@ AdaController::AdaController(const AdaConfig& config)
 
 void AdaController::observe(const at::Tensor& logits) {
   if (config_.mode != AugmentMode::ada) return;
-  const at::Tensor d = logits.detach();
-  const at::Tensor size = at::full({}, d.numel(), d.options().dtype(at::kLong));
-  const at::Tensor counts = at::stack({(d > 0).sum(), (d < 0).sum(), size, d.isnan().sum()});
-  seen_ = seen_.to(counts.device()) + counts;
+  seen_ = seen_.to(logits.device());
+  add_tally(Tally::signs, logits.detach(), seen_);
 }
 
 void AdaController::update(int64_t iteration, int64_t batch, Communicator& comm) {

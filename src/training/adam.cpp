@@ -65,17 +65,16 @@ std::vector<Adam::Run> Adam::begin_step() {
   return runs;
 }
 
-int64_t Adam::step(double grad_scale) {
-  int64_t non_finite = 0;
+at::Tensor Adam::step(double grad_scale) {
+  const at::Tensor non_finite = at::zeros({}, arena_.flat_gradients().options().dtype(at::kLong));
   for (const Run& run : begin_step()) {
     for (const Part& part : parts_) {
       const FlatRange range = intersection(run.range, part.range);
       if (range.size == 0) continue;
-      non_finite += adam_step(
-          arena_.flat_parameters().narrow(0, range.begin, range.size),
-          arena_.flat_gradients().narrow(0, range.begin, range.size),
-          second_moment_.narrow(0, part.offset + range.begin - part.range.begin, range.size),
-          {config_.lr, config_.beta2, config_.eps, run.step, grad_scale});
+      adam_step(arena_.flat_parameters().narrow(0, range.begin, range.size),
+                arena_.flat_gradients().narrow(0, range.begin, range.size),
+                second_moment_.narrow(0, part.offset + range.begin - part.range.begin, range.size),
+                {config_.lr, config_.beta2, config_.eps, run.step, grad_scale}, non_finite);
     }
   }
   return non_finite;

@@ -40,8 +40,8 @@ class Adam {
 
   /// One step with `grad_scale` times the accumulated gradients on every parameter that was
   /// reached, or on this rank's elements of them. Values that are not finite are replaced (NaN by
-  /// 0, infinity by 1e5); returns how many.
-  int64_t step(double grad_scale);
+  /// 0, infinity by 1e5); returns how many, int64 [] on the device, for which it does not wait.
+  at::Tensor step(double grad_scale);
 
   bool is_shared() const { return plan_.ranks() > 1; }
   /// For which pieces of the arena this rank needs the gradients summed.

@@ -25,8 +25,9 @@ AdversarialLoss discriminator_real_loss(const Critic& critic, const at::Tensor& 
 R1Penalty r1_penalty(const Critic& critic, const at::Tensor& images, const at::Tensor& c) {
   const at::Tensor x = images.detach().requires_grad_(true);
   const at::Tensor logits = critic.logits(x, c);
-  const at::Tensor gradient = torch::autograd::grad({logits.sum()}, {x}, {}, /*retain_graph=*/true,
-                                                    /*create_graph=*/true)[0];
+  const at::Tensor gradient =
+      torch::autograd::grad({logits}, {x}, {at::ones_like(logits)},
+                            /*retain_graph=*/true, /*create_graph=*/true)[0];
   return {logits, gradient, gradient.square().sum({1, 2, 3})};
 }
 
@@ -41,14 +42,18 @@ at::Tensor path_lengths(const Generator& g, const at::Tensor& ws, const at::Tens
   const at::Tensor latents = differentiable ? ws : ws.detach().requires_grad_(true);
   const at::Tensor images = g.synthesize(latents, options);
   const double size = std::sqrt(static_cast<double>(images.size(2) * images.size(3)));
-  const at::Tensor gradient = torch::autograd::grad({(images * noise).sum() / size}, {latents}, {},
-                                                    differentiable, differentiable)[0];
+  const at::Tensor gradient =
+      torch::autograd::grad({images}, {latents}, {noise / size}, differentiable, differentiable)[0];
   return gradient.square().sum(2).mean(1).sqrt();
 }
 
-void PathLengthMean::update(double sum, double count) {
+void PathLengthMean::update(const at::Tensor& sum, double count) {
   batch_mean_ = sum / count;
-  mean_ += kDecay * (batch_mean_ - mean_);
+  mean_ = moved(mean_.to(sum.device()));
+}
+
+at::Tensor PathLengthMean::moved(const at::Tensor& mean) const {
+  return at::add(mean, batch_mean_ - mean, kDecay);
 }
 
 at::Tensor PathLengthMean::penalty(const at::Tensor& lengths) const {
@@ -56,7 +61,7 @@ at::Tensor PathLengthMean::penalty(const at::Tensor& lengths) const {
 }
 
 at::Tensor PathLengthMean::gradient_factors(const at::Tensor& lengths) const {
-  return lengths.detach() - mean_ - kDecay * (batch_mean_ - mean_);
+  return lengths.detach() - moved(mean_);
 }
 
 }  // namespace galette

@@ -74,12 +74,14 @@ at::Tensor path_lengths(const Generator& g, const at::Tensor& ws, const at::Tens
 /// update, whose gradient it carries too.
 class PathLengthMean {
  public:
-  explicit PathLengthMean(double start = 0) : mean_(start) {}
-  double value() const { return mean_; }
-  void set(double mean) { mean_ = mean; }
+  explicit PathLengthMean(double start = 0) { set(start); }
+  /// Waits for the device that it was updated on.
+  double value() const { return mean_.item<double>(); }
+  void set(double mean) { mean_ = at::scalar_tensor(mean, at::kDouble); }
 
-  /// Moves the mean towards that of `count` lengths with this sum, over all ranks.
-  void update(double sum, double count);
+  /// Moves the mean towards that of `count` lengths with this sum, over all ranks: float64 [], on
+  /// whose device the mean then is.
+  void update(const at::Tensor& sum, double count);
   /// (length - mean)^2 for the mean after update().
   at::Tensor penalty(const at::Tensor& lengths) const;
   /// Factors k with d/dG [mean of penalties] = (2/count) sum_i k_i d length_i/dG: constants [m].
@@ -87,8 +89,10 @@ class PathLengthMean {
 
  private:
   static constexpr double kDecay = 0.01;
-  double mean_;
-  double batch_mean_ = 0;
+  /// A mean after another step towards that of the batch.
+  at::Tensor moved(const at::Tensor& mean) const;
+
+  at::Tensor mean_, batch_mean_;  ///< float64 []
 };
 
 }  // namespace galette

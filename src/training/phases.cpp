@@ -88,7 +88,7 @@ GradientHealth PhaseRunner::run(Phase phase, const RealBatch& reals) {
   (generator ? state_.g->arena() : state_.d->arena()).clear_gradients();
   if (phase == Phase::g_reg) return g_reg();
 
-  BatchSums sums = empty_sums();
+  BatchSums sums = phase == Phase::d_main ? empty_sums() : BatchSums();
   for (int64_t step = 0; step < plan_.steps(); ++step) {
     if (phase == Phase::g_main) g_main(step);
     if (phase == Phase::d_main) d_main(step, reals, sums);
@@ -107,10 +107,9 @@ void PhaseRunner::g_main(int64_t step) {
                                                  inputs_.synthesis(phase, samples));
   const AdversarialLoss loss =
       generator_loss(inputs_.critic(phase, Judged::generated, samples), images, c);
-  stats_.report("Loss/scores/fake", loss.logits);
-  stats_.report("Loss/signs/fake", loss.logits.sign());
+  stats_.report_scores(ScoresOf::fake, loss.logits);
   stats_.report("Loss/G/loss", loss.loss);
-  backward(phase, loss.loss, step == plan_.steps() - 1);
+  backward(phase, loss.loss, slopes(phase, loss.loss), step == plan_.steps() - 1);
 }
 
 /// The penalty is taken against the mean length of the whole batch, so all lengths come first. With
@@ -118,16 +117,17 @@ void PhaseRunner::g_main(int64_t step) {
 GradientHealth PhaseRunner::g_reg() {
   std::vector<std::vector<int64_t>> micro_samples;
   std::vector<at::Tensor> micro_lengths;
-  double sum = 0;
+  at::Tensor sum = at::zeros({}, state_.g->arena().options().dtype(at::kDouble));
   for (int64_t step = 0; step < plan_.steps(); ++step) {
     micro_samples.push_back(path_samples(plan_.samples(step)));
     micro_lengths.push_back(lengths(micro_samples.back(), plan_.steps() == 1));
-    sum += micro_lengths.back().detach().to(at::kDouble).sum().item<double>();
+    sum = sum + micro_lengths.back().detach().to(at::kDouble).sum();
   }
   const int64_t even_samples = (plan_.batch + 1) / 2;
   const auto count = static_cast<double>(even_samples);
   PathLengthMean& mean = state_.path_length_mean;
-  mean.update(comm_.sum(sum), count);
+  comm_.all_reduce(sum, ReduceOp::sum);
+  mean.update(sum, count);
   size_t steps = micro_samples.size();
   while (steps > 0 && micro_samples[steps - 1].empty()) --steps;
   for (size_t step = 0; step < steps; ++step) {
@@ -137,8 +137,8 @@ GradientHealth PhaseRunner::g_reg() {
     const at::Tensor penalty = mean.penalty(length.detach());
     stats_.report("Loss/pl_penalty", penalty);
     stats_.report("Loss/G/reg", penalty * config_.path_length_weight);
-    const at::Tensor weighted = mean.gradient_factors(length) * length;
-    backward(Phase::g_reg, weighted * config_.path_length_weight, step == steps - 1);
+    const double weight = sample_weight(Phase::g_reg) * config_.path_length_weight;
+    backward(Phase::g_reg, length, mean.gradient_factors(length) * weight, step == steps - 1);
   }
   return reduce_and_step(Phase::g_reg, 2 / (kSampleWeight * count));
 }
@@ -158,18 +158,16 @@ void PhaseRunner::d_main(int64_t step, const RealBatch& reals, BatchSums& sums) 
   }
   const AdversarialLoss fake =
       discriminator_fake_loss(inputs_.critic(phase, Judged::generated, samples), images, c);
-  stats_.report("Loss/scores/fake", fake.logits);
-  stats_.report("Loss/signs/fake", fake.logits.sign());
-  backward(phase, fake.loss, false);
+  stats_.report_scores(ScoresOf::fake, fake.logits);
+  backward(phase, fake.loss, slopes(phase, fake.loss), false);
   const int64_t first = step * plan_.micro;
   const AdversarialLoss real = discriminator_real_loss(
       inputs_.critic(phase, Judged::real, samples), inputs_.real_images(reals, first, plan_.micro),
       inputs_.real_labels(reals, first, plan_.micro));
   state_.ada.observe(real.logits);
-  stats_.report("Loss/scores/real", real.logits);
-  stats_.report("Loss/signs/real", real.logits.sign());
-  stats_.report("Loss/D/loss", fake.loss + real.loss);
-  backward(phase, real.loss, step == plan_.steps() - 1);
+  stats_.report_scores(ScoresOf::real, real.logits);
+  stats_.report("Loss/D/loss", fake.loss.detach() + real.loss.detach());
+  backward(phase, real.loss, slopes(phase, real.loss), step == plan_.steps() - 1);
 }
 
 void PhaseRunner::d_reg(int64_t step, const RealBatch& reals) {
@@ -178,13 +176,12 @@ void PhaseRunner::d_reg(int64_t step, const RealBatch& reals) {
   const R1Penalty r1 = r1_penalty(inputs_.critic(phase, Judged::real, plan_.samples(step)),
                                   inputs_.real_images(reals, first, plan_.micro),
                                   inputs_.real_labels(reals, first, plan_.micro));
-  const at::Tensor weighted = r1.penalty * (config_.gamma / 2);
+  const double half_gamma = config_.gamma / 2;
   state_.ada.observe(r1.logits);
-  stats_.report("Loss/scores/real", r1.logits);
-  stats_.report("Loss/signs/real", r1.logits.sign());
+  stats_.report_scores(ScoresOf::real, r1.logits);
   stats_.report("Loss/r1_penalty", r1.penalty);
-  stats_.report("Loss/D/reg", weighted);
-  backward(phase, weighted, step == plan_.steps() - 1);
+  stats_.report("Loss/D/reg", r1.penalty.detach() * half_gamma);
+  backward(phase, r1.penalty, slopes(phase, r1.penalty, half_gamma), step == plan_.steps() - 1);
 }
 
 GradientHealth PhaseRunner::reduce_and_step(Phase phase, double grad_scale) {
@@ -192,14 +189,16 @@ GradientHealth PhaseRunner::reduce_and_step(Phase phase, double grad_scale) {
   Network& network = generator ? static_cast<Network&>(*state_.g) : *state_.d;
   Adam& adam = generator ? *state_.g_adam : *state_.d_adam;
   ReductionTime time = reducer(phase).finish(static_cast<int>(phase));
-  GradientHealth health;
-  health.non_finite = adam.step(grad_scale);
+  const at::Tensor non_finite = adam.step(grad_scale);
   if (adam.is_shared()) {
     const Clock::time_point begin = Clock::now();
     gather_pieces(adam.plan(), network.arena().flat_parameters(), comm_);
-    health.non_finite = static_cast<int64_t>(comm_.sum(static_cast<double>(health.non_finite)));
+    comm_.all_reduce(non_finite, ReduceOp::sum);
     time.exposed += seconds_since(begin);
   }
+  // The first wait for the device, after all work of the phase is in its queue.
+  GradientHealth health;
+  health.non_finite = non_finite.item<int64_t>();
   if (health.non_finite > 0) {
     health.where = describe_non_finite(comm_, phase, network, reducer(phase).first_non_finite());
   }
@@ -230,7 +229,7 @@ void PhaseRunner::update_averages(const BatchSums& sums) {
   comm_.all_reduce(sums.w, ReduceOp::sum);
   at::Tensor average = state_.g->w_avg();
   const at::Tensor mean = (sums.w / static_cast<double>(plan_.batch)).to(average.scalar_type());
-  average.copy_(at::lerp(mean, average, kAverageDecay));
+  at::lerp_out(average, mean, average, kAverageDecay);
 
   std::vector<at::Tensor> magnitudes = state_.g->magnitude_averages();
   if (magnitudes.empty()) return;
@@ -238,7 +237,7 @@ void PhaseRunner::update_averages(const BatchSums& sums) {
   for (size_t i = 0; i < magnitudes.size(); ++i) {
     const at::Tensor row = sums.magnitudes.sums[static_cast<int64_t>(i)];
     const at::Tensor square = (row[0] / row[1]).to(magnitudes[i].scalar_type());
-    magnitudes[i].copy_(at::lerp(square, magnitudes[i], config_.magnitude_beta));
+    at::lerp_out(magnitudes[i], square, magnitudes[i], config_.magnitude_beta);
   }
 }
 
@@ -252,11 +251,18 @@ at::Tensor PhaseRunner::lengths(const std::vector<int64_t>& samples, bool differ
                       inputs_.synthesis(phase, samples), differentiable);
 }
 
-void PhaseRunner::backward(Phase phase, const at::Tensor& per_sample_loss, bool is_last) {
-  const auto weight = kSampleWeight * static_cast<double>(config_.interval(phase));
-  const at::Tensor loss = per_sample_loss.sum() * weight;
+double PhaseRunner::sample_weight(Phase phase) const {
+  return kSampleWeight * static_cast<double>(config_.interval(phase));
+}
+
+at::Tensor PhaseRunner::slopes(Phase phase, const at::Tensor& per_sample, double factor) const {
+  return at::full_like(per_sample.detach(), sample_weight(phase) * factor);
+}
+
+void PhaseRunner::backward(Phase phase, const at::Tensor& per_sample, const at::Tensor& slopes,
+                           bool is_last) {
   if (is_last) reducer(phase).begin_last_pass(static_cast<int>(phase));
-  torch::autograd::backward({loss}, {});
+  torch::autograd::backward({per_sample}, {slopes});
 }
 
 }  // namespace galette

@@ -58,9 +58,13 @@ class PhaseRunner {
   BatchSums empty_sums() const;
   void update_averages(const BatchSums& sums);
   at::Tensor lengths(const std::vector<int64_t>& samples, bool differentiable) const;
-  /// Differentiates a sum over samples with the weight of this phase. With its last pass on this
-  /// rank, gradients begin to travel.
-  void backward(Phase phase, const at::Tensor& per_sample_loss, bool is_last);
+  /// With what a sample's loss counts in a phase.
+  double sample_weight(Phase phase) const;
+  /// The derivatives of the loss of a phase, `factor` times the sum of these numbers.
+  at::Tensor slopes(Phase phase, const at::Tensor& per_sample, double factor = 1) const;
+  /// Differentiates a loss that depends on numbers of each sample with these slopes. With its last
+  /// pass on this rank, gradients begin to travel.
+  void backward(Phase phase, const at::Tensor& per_sample, const at::Tensor& slopes, bool is_last);
   GradientReducer& reducer(Phase phase);
   void report(Phase phase, const ReductionTime& time);
 

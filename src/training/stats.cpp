@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/tally.h"
+
 namespace galette {
 namespace {
 
@@ -80,19 +82,21 @@ Statistics::Statistics()
       collected_(at::zeros_like(pending_)) {}
 
 void Statistics::report(std::string_view name, const at::Tensor& values) {
-  const at::Tensor v = values.detach().to(at::kDouble).flatten();
-  if (!v.is_cpu()) return report_on_device(row_of(name), v);
-  double* m = pending_.data_ptr<double>() + row_of(name) * kMoments;
-  m[0] += static_cast<double>(v.numel());
-  m[1] += v.sum().item<double>();
-  m[2] += v.dot(v).item<double>();
+  add_tally(Tally::moments, values.detach(), table_of(values)[row_of(name)]);
+}
+
+void Statistics::report_scores(ScoresOf of, const at::Tensor& logits) {
+  // The row of the signs is the next one.
+  const int64_t row = row_of(of == ScoresOf::fake ? "Loss/scores/fake" : "Loss/scores/real");
+  add_tally(Tally::scores, logits.detach(), table_of(logits).narrow(0, row, 2));
 }
 
 /// The device's sums stay there until somebody wants them.
-void Statistics::report_on_device(int64_t row, const at::Tensor& values) {
-  if (!on_device_.defined()) on_device_ = at::zeros_like(pending_, values.options());
-  const at::Tensor count = at::full({}, static_cast<double>(values.numel()), values.options());
-  on_device_[row].add_(at::stack({count, values.sum(), values.dot(values)}));
+at::Tensor Statistics::table_of(const at::Tensor& values) {
+  if (values.is_cpu()) return pending_;
+  if (!on_device_.defined())
+    on_device_ = at::zeros_like(pending_, pending_.options().device(values.device()));
+  return on_device_;
 }
 
 at::Tensor Statistics::pending() const {

@@ -13,6 +13,8 @@
 
 namespace galette {
 
+enum class ScoresOf { fake, real };
+
 class Statistics {
  public:
   Statistics();
@@ -24,6 +26,8 @@ class Statistics {
   /// wait for the device.
   void report(std::string_view name, const at::Tensor& values);
   void report(std::string_view name, double value);
+  /// What a discriminator said: adds to Loss/scores/ and, by their signs, to Loss/signs/.
+  void report_scores(ScoresOf of, const at::Tensor& logits);
 
   /// Sums what all ranks reported since the last call; that is what the functions below tell from
   /// then on. A name without new values keeps what it had. Collective.
@@ -44,7 +48,8 @@ class Statistics {
   void load(const at::Tensor& state, const Communicator& comm);
 
  private:
-  void report_on_device(int64_t row, const at::Tensor& values);
+  /// Where what is on the device of these values is added up.
+  at::Tensor table_of(const at::Tensor& values);
   /// What this rank reported since the last collect(), on the CPU.
   at::Tensor pending() const;
 

@@ -91,7 +91,7 @@ void g_reg(Setup& s) {
   const at::Tensor noise = s.c.get(s.phase + "/draws/" + names.back());
   const at::Tensor lengths = path_lengths(*s.g, pass.ws, noise, pass.synthesis, true);
   PathLengthMean mean(s.c.get("in/pl_mean").item<double>());
-  mean.update(lengths.detach().to(at::kDouble).sum().item<double>(), static_cast<double>(half));
+  mean.update(lengths.detach().to(at::kDouble).sum(), static_cast<double>(half));
   const double weight = s.config["loss_kwargs"]["pl_weight"];
   s.compare("Loss.pl_penalty", mean.penalty(lengths));
   s.compare("Loss.G.reg", mean.penalty(lengths) * weight);

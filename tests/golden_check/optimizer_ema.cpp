@@ -178,8 +178,7 @@ class Run {
     const at::Tensor lengths = path_lengths(
         g_, pass.ws, c_.get(group + "/" + c_.list(group).back()), pass.synthesis, true);
     if (moves_average_in_g_phase(c_.name())) move_average(pass.w);
-    path_mean_.update(lengths.detach().to(at::kDouble).sum().item<double>(),
-                      static_cast<double>(half));
+    path_mean_.update(lengths.detach().to(at::kDouble).sum(), static_cast<double>(half));
     const double weight = config_["loss_kwargs"]["pl_weight"];
     c_.compare(at("out/" + r.name + "/Loss.G.reg"), path_mean_.penalty(lengths) * weight);
     const at::Tensor l = (path_mean_.gradient_factors(lengths) * lengths).sum();

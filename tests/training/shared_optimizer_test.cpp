@@ -38,7 +38,7 @@ class Optimised {
     if (number == 3) arena_.flat_gradients().slice(0, 0, kTotal, 1000).fill_(INFINITY);
     arena_.reached().fill_(1);
     arena_.reached()[0] = number % 2;
-    return adam_->step(0.5);
+    return adam_->step(0.5).item<int64_t>();
   }
 
   at::Tensor parameters() const { return arena_.flat_parameters(); }

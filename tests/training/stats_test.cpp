@@ -52,6 +52,19 @@ TEST(StatisticsRanks, MomentsOverAllRanks) {
   EXPECT_NEAR(stats.std("Loss/G/loss"), expected.std, 1e-13);
 }
 
+TEST(StatisticsRanks, OfScoresKnowTheirSigns) {
+  MpiCommunicator comm(MPI_COMM_WORLD);
+  Statistics stats;
+  stats.report_scores(ScoresOf::real, at::tensor({-3.0F, 1.0F, 0.5F, 2.5F}));
+  stats.report_scores(ScoresOf::fake, at::tensor({-4.0F}));
+  stats.collect(comm);
+  EXPECT_EQ(stats.num("Loss/signs/real"), 4.0 * comm.size());
+  EXPECT_EQ(stats.mean("Loss/scores/real"), 0.25);
+  EXPECT_EQ(stats.mean("Loss/signs/real"), 0.5);
+  EXPECT_EQ(stats.mean("Loss/scores/fake"), -4);
+  EXPECT_EQ(stats.mean("Loss/signs/fake"), -1);
+}
+
 TEST(StatisticsRanks, ANameWithoutNewValuesKeepsWhatItHad) {
   MpiCommunicator comm(MPI_COMM_WORLD);
   Statistics stats;
