@@ -9,11 +9,13 @@
 #include "base/exit_code.h"
 #include "base/log.h"
 #include "base/option_table.h"
+#include "cli/device_option.h"
 #include "cli/generator_file.h"
 #include "cli/picture_output.h"
 #include "io/check.h"
 #include "io/npz.h"
 #include "io/together.h"
+#include "parallel/device_choice.h"
 #include "parallel/mpi_session.h"
 #include "parallel/threads.h"
 
@@ -35,6 +37,7 @@ struct GenerateOptions {
   std::string mix_layers = "0-6";
   std::optional<int64_t> interpolate;
   std::string format = "png";
+  std::string device = "auto";
   bool force = false;
 };
 
@@ -91,6 +94,7 @@ OptionTable generate_option_table(GenerateOptions& o) {
            "N frames from each seed to the next, equally spaced in w", {1, 1'000'000})
       .default_text("none");
   table.add("format", nothing, o.format, "png16 has 16 bits per channel", {"png", "png16", "jpg"});
+  add_device_option(table, o.device);
   table.add_flag("force", o.force, "replace pictures that exist");
   return table;
 }
@@ -176,10 +180,11 @@ int generate(const GenerateCommand& command) {
   }
   const ImageRequest request = image_request(o);
   divide_threads(comm.handle());
+  const at::Device device = use_device(o.device, comm);
   std::unique_ptr<Generator> g;
   at::Tensor given;
   io::together(comm.handle(), [&] {
-    g = load_generator(o.network);
+    g = load_generator(o.network, device);
     if (projected) given = projected_latents(o.projected_w, *g);
   });
   plan.mix_layers = mix_layers(o, *g);

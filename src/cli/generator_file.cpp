@@ -12,12 +12,14 @@
 namespace galette {
 namespace {
 
-std::unique_ptr<Generator> build(const std::string& path, const io::NetworkRecord& record) {
+std::unique_ptr<Generator> build(const std::string& path, const io::NetworkRecord& record,
+                                 at::Device device) {
   if (record.class_name.empty())
     throw InputError(fmt::format(
         "{}: does not say how its networks are built; give a network-snapshot-*.h5", path));
   try {
-    return make_generator(record.class_name, record.init, at::kFloat);
+    return make_generator(record.class_name, record.init,
+                          at::TensorOptions(device).dtype(at::kFloat));
   } catch (const InputError& error) {
     throw InputError(fmt::format("{}: {}", path, error.what()));
   } catch (const nlohmann::json::exception& error) {
@@ -45,16 +47,16 @@ void fill(const std::string& path, const io::NetworkRecord& record, ParameterAre
 
 }  // namespace
 
-std::unique_ptr<Generator> load_generator(const std::string& path) {
-  return generator_from(path, io::read_networks(path));
+std::unique_ptr<Generator> load_generator(const std::string& path, at::Device device) {
+  return generator_from(path, io::read_networks(path), "G_ema", device);
 }
 
 std::unique_ptr<Generator> generator_from(const std::string& path, const io::NetworkFile& file,
-                                          const std::string& network) {
+                                          const std::string& network, at::Device device) {
   const auto record = file.networks.find(network);
   if (record == file.networks.end())
     throw InputError(fmt::format("{}: has no network {}", path, network));
-  auto generator = build(path, record->second);
+  auto generator = build(path, record->second, device);
   fill(path, record->second, generator->arena());
   return generator;
 }

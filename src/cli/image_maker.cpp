@@ -70,7 +70,7 @@ void set_transform(const StyleGan3Generator& g, const ImageRequest& r) {
   g.transform().copy_(StyleGan3Generator::inverse_transform(r.rotate.value_or(0), x, y));
 }
 
-/// float [C, h, W] -> int32 [h, W, C].
+/// float [C, h, W] on any device -> int32 [h, W, C] on the host.
 at::Tensor to_levels(const at::Tensor& pixels, int maximum) {
   const double half = maximum / 2.0;
   return pixels.mul(half)
@@ -78,7 +78,8 @@ at::Tensor to_levels(const at::Tensor& pixels, int maximum) {
       .clamp_(0, maximum)
       .to(at::kInt)
       .permute({1, 2, 0})
-      .contiguous();
+      .contiguous()
+      .cpu();
 }
 
 }  // namespace

@@ -36,9 +36,9 @@ class ImageMaker {
   /// Size and channels of every image.
   const io::PictureLayout& layout() const { return layout_; }
 
-  /// Hands rows over from the top, int32 [rows, width, channels], as floor(127.5 x + 128) within
-  /// 0..255, or likewise for another `maximum`. `ws` [1, num_ws, w_dim]. Random noise is that of
-  /// `seed`.
+  /// Hands rows over from the top, int32 [rows, width, channels] on the host, as floor(127.5 x +
+  /// 128) within 0..255, or likewise for another `maximum`. `ws` [1, num_ws, w_dim]. Random noise
+  /// is that of `seed`.
   void make(const at::Tensor& ws, uint32_t seed, int maximum,
             const std::function<void(const at::Tensor& rows)>& take) const;
 

@@ -8,10 +8,12 @@
 #include "base/exit_code.h"
 #include "base/log.h"
 #include "base/option_table.h"
+#include "cli/device_option.h"
 #include "cli/metrics_inputs.h"
 #include "io/json_lines.h"
 #include "io/together.h"
 #include "metrics/feature_cache.h"
+#include "parallel/device_choice.h"
 #include "parallel/mpi_communicator.h"
 #include "parallel/mpi_session.h"
 #include "parallel/threads.h"
@@ -65,6 +67,7 @@ OptionTable metrics_option_table(MetricsOptions& o) {
       .default_text("in --detector");
   table.add("cache", nothing, o.cache, "folder that keeps features of real images, or off")
       .default_text("galette in $XDG_CACHE_HOME or ~/.cache");
+  add_device_option(table, o.device);
   table.add_flag("json", o.json, "print JSON lines");
   return table;
 }
@@ -95,9 +98,10 @@ int compute(const MetricsCommand& command) {
   MpiCommunicator comm(MPI_COMM_WORLD);
   require_complete_world(comm.size());
   divide_threads(comm.handle());
+  const at::Device device = use_device(o.device, comm);
   MetricsInputs inputs;
   std::string cache;
-  io::together(comm.handle(), [&] { inputs = load_metrics_inputs(o); });
+  io::together(comm.handle(), [&] { inputs = load_metrics_inputs(o, device); });
   io::on_root(comm.handle(), [&] { cache = feature_cache_folder(o.cache); });
   const MetricSetup setup = inputs.setup(comm, comm.broadcast(cache, 0));
   for (const Metric& metric : inputs.metrics) {

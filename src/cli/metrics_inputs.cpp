@@ -37,12 +37,12 @@ void check_subject(const MetricsOptions& o) {
   }
 }
 
-void load_detectors(const MetricsOptions& o, MetricsInputs& in) {
+void load_detectors(const MetricsOptions& o, at::Device device, MetricsInputs& in) {
   const bool lpips = any_looks_through("lpips", in.metrics);
   const VggUse use{.features = !lpips || any_looks_through("vgg16", in.metrics), .lpips = lpips};
   std::set<std::string> kinds;
   for (const std::string& path : o.detectors) {
-    DetectorNetworks networks = load_networks(path, use, o.heads);
+    DetectorNetworks networks = load_networks(path, use, o.heads, device);
     if (!kinds.insert(networks.kind).second) {
       throw InputError(fmt::format("--detector={}: a second one of kind {}", path, networks.kind));
     }
@@ -121,9 +121,9 @@ std::optional<io::Dataset> data_for(const MetricsOptions& o, const MetricsInputs
   return data;
 }
 
-void load_network(const MetricsOptions& o, MetricsInputs& in) {
+void load_network(const MetricsOptions& o, at::Device device, MetricsInputs& in) {
   const io::NetworkFile file = io::read_networks(o.network);
-  in.generator = generator_from(o.network, file);
+  in.generator = generator_from(o.network, file, "G_ema", device);
   const std::string family = io::generator_family(file.networks.at("G_ema"));
   require_computable(family, in);
   if (o.scale) set_scale(*o.scale, family, in);
@@ -164,13 +164,13 @@ MetricSetup MetricsInputs::setup(Communicator& comm, const std::string& cache) c
   return setup;
 }
 
-MetricsInputs load_metrics_inputs(const MetricsOptions& o) {
+MetricsInputs load_metrics_inputs(const MetricsOptions& o, at::Device device) {
   check_subject(o);
   MetricsInputs in;
   for (const std::string& name : o.metrics) in.metrics.push_back(parse_metric(name));
-  load_detectors(o, in);
+  load_detectors(o, device, in);
   if (o.images.empty()) {
-    load_network(o, in);
+    load_network(o, device, in);
   } else {
     open_images(o, in);
   }

@@ -22,6 +22,7 @@ struct MetricsOptions {
   std::vector<std::string> detectors;
   std::optional<int64_t> metric_seed;
   std::optional<double> scale;
+  std::string device = "auto";
   bool json = false;
 };
 
@@ -41,7 +42,8 @@ struct MetricsInputs {
   MetricSetup setup(Communicator& comm, const std::string& cache) const;
 };
 
-/// Reads all files. Throws InputError naming the option or file that does not fit.
-MetricsInputs load_metrics_inputs(const MetricsOptions& options);
+/// Reads all files, networks onto `device`. Throws InputError naming the option or file that does
+/// not fit.
+MetricsInputs load_metrics_inputs(const MetricsOptions& options, at::Device device);
 
 }  // namespace galette

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/option_table.h"
 #include "base/progress.h"
+#include "cli/device_option.h"
 #include "cli/generator_file.h"
 #include "cli/latents.h"
 #include "cli/projection.h"
@@ -22,6 +23,7 @@
 #include "io/together.h"
 #include "io/video_writer.h"
 #include "metrics/detector_file.h"
+#include "parallel/device_choice.h"
 #include "parallel/mpi_communicator.h"
 #include "parallel/mpi_session.h"
 #include "parallel/threads.h"
@@ -42,6 +44,7 @@ struct ProjectOptions {
   int64_t seed = 303;
   std::optional<int64_t> class_index;
   std::string detector, heads;
+  std::string device = "auto";
   bool video = false;
   bool force = false;
 };
@@ -67,6 +70,7 @@ OptionTable project_option_table(ProjectOptions& o) {
       .add("detector-heads", nothing, o.heads,
            "the heads of LPIPS, when they are a file of their own")
       .default_text("in --detector");
+  add_device_option(table, o.device);
   table.add_flag("video", o.video, "also write proj.mp4: the target beside each step");
   table.add_flag("force", o.force, "replace files that exist");
   return table;
@@ -131,12 +135,13 @@ class Projector {
  public:
   Projector(const ProjectOptions& o, const Generator& g)
       : o_(o), g_(g), cloud_(sample_cloud(g, make_label(g, o.class_index))) {
-    if (!o.detector.empty()) lpips_ = load_lpips(o.detector, o.heads);
+    if (!o.detector.empty()) lpips_ = load_lpips(o.detector, o.heads, g.arena().options().device());
   }
 
   /// Returns the lines to tell.
   std::string run(const Job& job) const {
-    const auto [target, note] = load_target(job.target, g_.img_resolution(), g_.img_channels());
+    const auto [pixels, note] = load_target(job.target, g_.img_resolution(), g_.img_channels());
+    const at::Tensor target = pixels.to(g_.arena().options());
     const ImageDistance distance =
         lpips_ ? lpips_distance(*lpips_, target) : pyramid_distance(target);
     Projection projection(g_, cloud_, distance,
@@ -160,7 +165,7 @@ class Projector {
     const at::NoGradGuard no_grad;
     const at::Tensor ws = g_.broadcast(w);
     const at::Tensor image = g_.synthesize(ws);
-    io::write_npz((job.folder / "projected_w.npz").string(), {{"w", ws}});
+    io::write_npz((job.folder / "projected_w.npz").string(), {{"w", ws.cpu()}});
     io::write_png((job.folder / "target.png").string(), to_picture(target));
     io::write_png((job.folder / "proj.png").string(), to_picture(image));
     const double before = distance(g_.synthesize(g_.broadcast(cloud_.mean))).item<double>();
@@ -192,10 +197,11 @@ int project(const ProjectCommand& command) {
   require_complete_world(comm.size());
   const std::vector<Job> jobs = plan_jobs(o);
   divide_threads(comm.handle());
+  const at::Device device = use_device(o.device, comm);
   std::unique_ptr<Generator> g;
   std::optional<Projector> projector;
   io::together(comm.handle(), [&] {
-    g = load_generator(o.network);
+    g = load_generator(o.network, device);
     check_network(o, *g);
     // What cannot be read is found before the work begins.
     for (const Job& job : jobs) io::decode_image(io::read_file(job.target), job.target);

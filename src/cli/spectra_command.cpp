@@ -11,10 +11,12 @@
 #include "base/log.h"
 #include "base/option_table.h"
 #include "base/progress.h"
+#include "cli/device_option.h"
 #include "cli/spectrum_images.h"
 #include "cli/spectrum_plot.h"
 #include "io/check.h"
 #include "io/together.h"
+#include "parallel/device_choice.h"
 #include "parallel/mpi_communicator.h"
 #include "parallel/mpi_session.h"
 #include "parallel/threads.h"
@@ -31,6 +33,7 @@ struct SpectraOptions {
   std::optional<double> scale, mean, std;
   double beta = 8;
   int64_t interp = 4;
+  std::string device = "auto";
   bool force = false;
 };
 
@@ -45,6 +48,7 @@ void add_source_options(OptionTable& table, SpectraOptions& o) {
             {0, UINT32_MAX});
   table.add("scale", nothing, o.scale, "CREPS: pixels per pixel of the training images")
       .default_text("1");
+  add_device_option(table, o.device);
 }
 
 OptionTable stats_option_table(SpectraOptions& o) {
@@ -77,12 +81,18 @@ void refuse_existing(const char* option, const std::string& path, bool force) {
         fmt::format("--{}={}: exists already; choose another or add --force", option, path));
 }
 
-std::unique_ptr<SpectrumImages> open_images(const SpectraOptions& o, MpiCommunicator& comm) {
+at::Device prepare(const SpectraOptions& o, MpiCommunicator& comm) {
   require_complete_world(comm.size());
   divide_threads(comm.handle());
+  return use_device(o.device, comm);
+}
+
+std::unique_ptr<SpectrumImages> open_images(const SpectraOptions& o, at::Device device,
+                                            MpiCommunicator& comm) {
   std::unique_ptr<SpectrumImages> images;
   io::together(comm.handle(), [&] {
-    images = open_spectrum_images({o.source, o.num, static_cast<uint32_t>(o.seed), o.scale});
+    images =
+        open_spectrum_images({o.source, o.num, static_cast<uint32_t>(o.seed), o.scale, device});
   });
   return images;
 }
@@ -101,7 +111,7 @@ void for_each_image(const SpectrumImages& images, MpiCommunicator& comm,
 
 int stats(const SpectraOptions& o) {
   MpiCommunicator comm(MPI_COMM_WORLD);
-  const auto images = open_images(o, comm);
+  const auto images = open_images(o, prepare(o, comm), comm);
   PixelStatistics statistics;
   for_each_image(*images, comm, [&](const at::Tensor& image) { statistics.add(image); });
   const at::Tensor sums = statistics.sums();
@@ -114,9 +124,10 @@ int stats(const SpectraOptions& o) {
 int calc(const SpectraOptions& o) {
   MpiCommunicator comm(MPI_COMM_WORLD);
   io::on_root(comm.handle(), [&] { refuse_existing("dest", o.dest, o.force); });
-  const auto images = open_images(o, comm);
+  const at::Device device = prepare(o, comm);
+  const auto images = open_images(o, device, comm);
   const SpectrumSetup setup{images->size(), *o.mean, *o.std, o.beta, o.interp};
-  PowerSpectrum spectrum(setup);
+  PowerSpectrum spectrum(setup, device);
   for_each_image(*images, comm, [&](const at::Tensor& image) { spectrum.add(image); });
   const at::Tensor sum = spectrum.sum();
   comm.all_reduce(sum, ReduceOp::sum);

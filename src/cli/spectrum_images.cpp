@@ -36,7 +36,7 @@ class DatasetImages final : public SpectrumImages {
 class GeneratedImages final : public SpectrumImages {
  public:
   GeneratedImages(const SpectrumSource& source, int64_t count)
-      : g_(load_generator(source.path)),
+      : g_(load_generator(source.path, source.device)),
         maker_(*g_, request(source)),
         seed_(source.seed),
         count_(count) {}

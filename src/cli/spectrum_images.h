@@ -16,7 +16,7 @@ class SpectrumImages {
   virtual int64_t count() const = 0;
   /// Side of the images.
   virtual int64_t size() const = 0;
-  /// uint8 [C, size, size]; the same on every rank.
+  /// uint8 [C, size, size] on the host; the same on every rank.
   virtual at::Tensor image(int64_t index) const = 0;
 };
 
@@ -26,6 +26,7 @@ struct SpectrumSource {
   std::optional<int64_t> num;  ///< a dataset has its own
   uint32_t seed = 0;           ///< of a dataset's subset, or of a network's first image
   std::optional<double> scale;
+  at::Device device = at::kCPU;  ///< of a network
 };
 
 /// A dataset's images, all or a random subset of `num`. Or `num` images of the network G_ema, the

@@ -42,8 +42,8 @@ TargetImage load_target(const std::string& path, int64_t side, int64_t channels)
 }
 
 io::Image to_picture(const at::Tensor& images) {
-  const at::Tensor pixels =
-      images[0].mul(127.5).add_(128).clamp_(0, 255).to(at::kByte).permute({1, 2, 0}).contiguous();
+  const at::Tensor levels = images[0].cpu().mul(127.5).add_(128).clamp_(0, 255).to(at::kByte);
+  const at::Tensor pixels = levels.permute({1, 2, 0}).contiguous();
   io::Image image(static_cast<int>(pixels.size(1)), static_cast<int>(pixels.size(0)),
                   static_cast<int>(pixels.size(2)));
   std::copy_n(pixels.const_data_ptr<uint8_t>(), image.pixels.size(), image.pixels.data());

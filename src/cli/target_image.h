@@ -20,7 +20,7 @@ struct TargetImage {
 /// `channels` 1 or 3. Throws InputError naming the file.
 TargetImage load_target(const std::string& path, int64_t side, int64_t channels);
 
-/// The first image of [n, 1 or 3, H, W], as floor(127.5 x + 128) within 0..255.
+/// The first image of [n, 1 or 3, H, W] on any device, as floor(127.5 x + 128) within 0..255.
 io::Image to_picture(const at::Tensor& images);
 
 }  // namespace galette

@@ -9,10 +9,12 @@
 #include "base/exit_code.h"
 #include "base/log.h"
 #include "base/option_table.h"
+#include "cli/device_option.h"
 #include "cli/generator_file.h"
 #include "cli/video_frames.h"
 #include "io/check.h"
 #include "io/together.h"
+#include "parallel/device_choice.h"
 #include "parallel/mpi_session.h"
 #include "parallel/threads.h"
 
@@ -36,6 +38,7 @@ struct VideoOptions {
   std::string zoom_at = "0.5,0.5";
   int64_t fps = 60;
   double bitrate = 12;
+  std::string device = "auto";
   bool force = false;
 };
 
@@ -79,6 +82,7 @@ OptionTable video_option_table(VideoOptions& o) {
   add_picture_options(table, o);
   table.add("fps", nothing, o.fps, "frames per second", {1, 1000});
   table.add("bitrate", nothing, o.bitrate, "megabits per second", {.min = 0.01, .max = 1000});
+  add_device_option(table, o.device);
   table.add_flag("force", o.force, "replace a video that exists");
   return table;
 }
@@ -128,8 +132,9 @@ int make_video(const VideoCommand& command) {
   const std::optional<Zoom> zoom = zoom_of(o);
   io::on_root(comm.handle(), [&] { check_output(o); });
   divide_threads(comm.handle());
+  const at::Device device = use_device(o.device, comm);
   std::unique_ptr<Generator> g;
-  io::together(comm.handle(), [&] { g = load_generator(o.network); });
+  io::together(comm.handle(), [&] { g = load_generator(o.network, device); });
   const LatentSource latents(*g, o.class_index, o.trunc);
   const VideoFrames frames(*g, latents, plan, request, zoom);
   const io::ImageShape shape = frames.shape();

@@ -17,9 +17,9 @@ std::vector<LoopSpline> make_paths(const LatentSource& latents, const VideoPlan&
   std::vector<LoopSpline> paths;
   for (const std::vector<uint32_t>& seeds : plan.cells) {
     std::vector<at::Tensor> keyframes;
-    // All layers have the same w.
+    // All layers have the same w. Its path is a few numbers for each frame, computed on the host.
     for (const uint32_t seed : seeds)
-      keyframes.push_back(latents.ws({seed, 0, 0, {}}).select(1, 0));
+      keyframes.push_back(latents.ws({seed, 0, 0, {}}).select(1, 0).cpu());
     paths.emplace_back(at::cat(keyframes));
   }
   return paths;

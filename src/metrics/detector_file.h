@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Detector networks from weight files: PyTorch's (.pth, .pt, TorchScript) or safetensors.
+// Detector networks from weight files: PyTorch's (.pth, .pt, TorchScript) or safetensors. They
+// compute on the device that is given.
 #pragma once
 
 #include <memory>
@@ -16,7 +17,8 @@ std::unique_ptr<Detector> load_detector(const std::string& path,
 
 /// From a file with VGG16 and the heads of LPIPS, or from VGG16 in one file and the heads in
 /// another. Throws InputError as load_detector does.
-std::unique_ptr<Lpips> load_lpips(const std::string& path, const std::string& heads = "");
+std::unique_ptr<Lpips> load_lpips(const std::string& path, const std::string& heads = "",
+                                  at::Device device = at::kCPU);
 
 /// What a file's tensors are: a detector, LPIPS, or, for VGG16, both or either.
 struct DetectorNetworks {
@@ -33,6 +35,6 @@ struct VggUse {
 
 /// Reads a file once for what is wanted of it. Throws InputError as load_detector and load_lpips.
 DetectorNetworks load_networks(const std::string& path, const VggUse& use,
-                               const std::string& heads = "");
+                               const std::string& heads = "", at::Device device = at::kCPU);
 
 }  // namespace galette

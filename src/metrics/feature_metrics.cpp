@@ -27,7 +27,8 @@ namespace {
 using Results = std::vector<std::pair<std::string, double>>;
 /// What is wanted of some images: features, or probabilities.
 using Look = std::function<at::Tensor(const at::Tensor& images)>;
-/// Takes that of this rank's images, part by part in their order, with the number of the first.
+/// Takes that of this rank's images on the host, part by part in their order, with the number of
+/// the first.
 using Sink = std::function<void(int64_t first, const at::Tensor&)>;
 
 constexpr int64_t kImagesAtATime = 16;  ///< that a detector is given
@@ -122,7 +123,7 @@ class FeatureMetric {
     for_each_batch(
         title, count, setup_,
         [&](int64_t /*batch*/, const std::vector<int64_t>& numbers) {
-          sink(numbers.front(), look(set.images(numbers)));
+          sink(numbers.front(), look(set.images(numbers)).cpu());
         },
         kImagesAtATime);
   }

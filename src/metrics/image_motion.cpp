@@ -64,8 +64,10 @@ AxisShift fractional_axis(int64_t size, double shift) {
 }
 
 MovedImages apply(const at::Tensor& images, const AxisShift& x, const AxisShift& y) {
-  return {at::matmul(at::matmul(y.matrix, images.to(at::kDouble)), x.matrix.t()),
-          at::outer(y.mask, x.mask)};
+  const at::Device device = images.device();
+  const at::Tensor rows = y.matrix.to(device), columns = x.matrix.t().to(device);
+  return {at::matmul(at::matmul(rows, images.to(at::kDouble)), columns),
+          at::outer(y.mask, x.mask).to(device)};
 }
 
 /// 1, but 0 in a border of some pixels; [1, 1, S, S].
@@ -140,25 +142,27 @@ at::Tensor band_limit_filter(double angle, int64_t oversampling) {
 
 MovedImages rotate(const at::Tensor& images, double angle) {
   check_size(images);
-  const at::Tensor filter = band_limit_filter(angle, kOversampling);
+  const at::Device device = images.device();
+  const at::Tensor filter = band_limit_filter(angle, kOversampling).to(device);
   const int64_t pad = filter.size(0) / 2, size = kOversampling * images.size(3) + 2 * pad;
   const at::Tensor large = upsample2d(images.to(at::kDouble), filter,
                                       {kOversampling, kOversampling}, {pad, pad, pad, pad});
   const at::Tensor grid = turned_grid(images.size(3), angle, size,
-                                      static_cast<double>(kOversampling), static_cast<double>(pad));
+                                      static_cast<double>(kOversampling), static_cast<double>(pad))
+                              .to(device);
   enum Interpolation { bilinear, nearest };  // as grid_sampler counts them
   constexpr int kZeros = 0;
   return {at::grid_sampler(large, grid.expand({images.size(0), -1, -1, -1}), bilinear, kZeros,
                            /*align_corners=*/true),
-          at::grid_sampler(inner(size, 2 * pad + 1), grid, nearest, kZeros,
+          at::grid_sampler(inner(size, 2 * pad + 1).to(device), grid, nearest, kZeros,
                            /*align_corners=*/true)[0][0]};
 }
 
 MovedImages pseudo_rotate(const at::Tensor& images, double angle) {
   check_size(images);
-  const at::Tensor filter = band_limit_filter(-angle, 1);
+  const at::Tensor filter = band_limit_filter(-angle, 1).to(images.device());
   return {filter2d(images.to(at::kDouble), filter),
-          inner(images.size(3), filter.size(0) / 2)[0][0]};
+          inner(images.size(3), filter.size(0) / 2)[0][0].to(images.device())};
 }
 
 }  // namespace galette

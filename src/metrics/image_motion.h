@@ -2,7 +2,8 @@
 // Images that are moved and turned by signal processing, to compare with what an equivariant
 // generator makes of the same motion (Karras et al. 2021, "Alias-Free Generative Adversarial
 // Networks", appendix E). All take square images [N, C, S, S] of any floating-point type and
-// compute in double precision. Shifts are in pixels, right and down; angles in radians.
+// compute in double precision, where the images are. Shifts are in pixels, right and down; angles
+// in radians.
 #pragma once
 
 #include <array>

@@ -14,17 +14,17 @@ at::Tensor unit_window(int64_t size, double beta) {
 
 }  // namespace
 
-PowerSpectrum::PowerSpectrum(const SpectrumSetup& setup) : setup_(setup) {
+PowerSpectrum::PowerSpectrum(const SpectrumSetup& setup, at::Device device) : setup_(setup) {
   const at::Tensor window = unit_window(setup.image_size, setup.beta);
-  window_ = at::outer(window, window);
+  window_ = at::outer(window, window).to(device);
   const int64_t size = setup.interp * setup.image_size;
-  sum_ = at::zeros({size, size / 2 + 1}, at::kDouble);
+  sum_ = at::zeros({size, size / 2 + 1}, window_.options());
 }
 
 void PowerSpectrum::add(const at::Tensor& image) {
   const int64_t size = sum_.size(0);
   // Channel by channel: the padded one is interp^2 times as large.
-  for (const at::Tensor& channel : image.unbind()) {
+  for (const at::Tensor& channel : image.to(sum_.device()).unbind()) {
     const at::Tensor x = (channel.to(at::kDouble) - setup_.mean) / setup_.std * window_;
     const at::Tensor f = at::view_as_real(at::fft_rfft2(x, {{size, size}}));
     sum_.add_(f.square_().sum(-1));

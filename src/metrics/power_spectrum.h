@@ -22,12 +22,14 @@ struct SpectrumSetup {
 /// that white noise of that mean and deviation has a power of 1, or 0 dB, everywhere.
 class PowerSpectrum {
  public:
-  explicit PowerSpectrum(const SpectrumSetup& setup);
+  /// Computes on `device`.
+  explicit PowerSpectrum(const SpectrumSetup& setup, at::Device device = at::kCPU);
 
-  /// uint8 [C, S, S].
+  /// uint8 [C, S, S], on any device.
   void add(const at::Tensor& image);
-  /// For adding up those of several ranks: float64, and how many channels of images are in it.
-  at::Tensor sum() const { return sum_; }
+  /// For adding up those of several ranks: float64 on the host, and how many channels of images are
+  /// in it.
+  at::Tensor sum() const { return sum_.cpu(); }
   double count() const { return count_; }
 
   /// The average [interp S, interp S] of a sum() over `count` channels; frequency 0 comes first.

@@ -18,7 +18,7 @@ double scale_consistency(const Metric& metric, const MetricSetup& setup) {
   TORCH_CHECK(g != nullptr, metric.name, " needs a CREPS network");
   const FullPrecision full_precision(generator);
   const int64_t size = g->img_resolution();
-  const at::Tensor everywhere = at::ones({size, size}, at::kDouble);
+  const at::Tensor everywhere = at::ones({size, size}, g->arena().options().dtype(at::kDouble));
   SquaredError error;
   for_each_batch(metric.name, metric.samples, setup,
                  [&](int64_t /*batch*/, const std::vector<int64_t>& samples) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Networks that were trained on photographs and judge generated ones: features [n, d] of images.
-// Their weights come from a file (metrics/detector_file.h) and never change. Images are [n, 3, H,
-// W] (or [n, 1, H, W], grey), RGB, 0 to 255, uint8 or floating point, of any size; every network
-// resizes as it was trained to.
+// Their weights come from a file (metrics/detector_file.h) and never change; a network computes in
+// their type and on their device. Images are [n, 3, H, W] (or [n, 1, H, W], grey), RGB, 0 to 255,
+// uint8 or floating point, of any size, on any device; every network resizes as it was trained
+// to.
 #pragma once
 
 #include <map>

@@ -43,7 +43,7 @@ at::Tensor activate(at::Tensor x) {
 }  // namespace
 
 EfficientNetLite::EfficientNetLite(const WeightReader& weights, std::string digest)
-    : Detector("efficientnet", std::move(digest)), type_(weights.type()) {
+    : Detector("efficientnet", std::move(digest)) {
   stem_ = with_same_padding(
       folded_conv(weights, "_conv_stem", "_bn0", kEpsilon, {3, kStemChannels, 3, 3, 2}));
   int64_t channels = kStemChannels;
@@ -92,7 +92,8 @@ at::Tensor EfficientNetLite::run(const Block& block, const at::Tensor& x) {
 }
 
 at::Tensor EfficientNetLite::compute(const at::Tensor& images) const {
-  const at::Tensor rgb = (resize_half_pixel(as_rgb(images, type_), kSize) - 127) / 128;
+  const at::Tensor rgb =
+      (resize_half_pixel(as_rgb(images, stem_.weight.options()), kSize) - 127) / 128;
   at::Tensor x = activate(stem_(rgb));
   for (const Block& block : blocks_) x = run(block, x);
   return activate(head_(x)).mean({2, 3});

@@ -40,7 +40,6 @@ class EfficientNetLite : public Detector {
   static at::Tensor run(const Block& block, const at::Tensor& x);
   at::Tensor compute(const at::Tensor& images) const;
 
-  at::ScalarType type_;
   FixedConv stem_, head_;
   std::vector<Block> blocks_;
 };

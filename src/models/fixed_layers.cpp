@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "io/check.h"
+#include "kernels/upload.h"
 
 namespace galette {
 namespace {
@@ -27,8 +28,9 @@ at::Tensor interpolate(const at::Tensor& x, int64_t axis, int64_t size) {
   std::vector<int64_t> along(static_cast<size_t>(x.dim()), 1);
   along[static_cast<size_t>(axis)] = size;
   const at::Tensor weight = at::tensor(fraction, x.options()).view(along);
-  return at::lerp(x.index_select(axis, at::tensor(first, at::kLong)),
-                  x.index_select(axis, at::tensor(second, at::kLong)), weight);
+  const at::TensorOptions indices = x.options().dtype(at::kLong);
+  return at::lerp(x.index_select(axis, at::tensor(first, indices)),
+                  x.index_select(axis, at::tensor(second, indices)), weight);
 }
 
 }  // namespace
@@ -81,10 +83,10 @@ FixedConv folded_conv(const WeightReader& weights, const std::string& conv, cons
           bias.to(weights.type()), shape};
 }
 
-at::Tensor as_rgb(const at::Tensor& images, at::ScalarType type) {
+at::Tensor as_rgb(const at::Tensor& images, const at::TensorOptions& options) {
   TORCH_CHECK(images.dim() == 4 && (images.size(1) == 1 || images.size(1) == 3),
               "a detector takes images [n, 3, H, W] or [n, 1, H, W], not ", images.sizes());
-  return images.to(type).expand({-1, 3, -1, -1});
+  return upload(images, options).expand({-1, 3, -1, -1});
 }
 
 at::Tensor resize_tensorflow(const at::Tensor& x, int64_t size) {

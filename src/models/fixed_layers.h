@@ -64,9 +64,9 @@ FixedConv plain_conv(const WeightReader& weights, const std::string& name,
 FixedConv folded_conv(const WeightReader& weights, const std::string& conv, const std::string& norm,
                       double epsilon, const FixedConv::Shape& shape);
 
-/// Images as the detector interface takes them -> three channels of a floating-point type.
-/// Throws c10::Error for other shapes.
-at::Tensor as_rgb(const at::Tensor& images, at::ScalarType type);
+/// Images as the detector interface takes them -> three channels, of the type and on the device of
+/// `options`. Throws c10::Error for other shapes.
+at::Tensor as_rgb(const at::Tensor& images, const at::TensorOptions& options);
 
 /// Resizes [n, c, H, W] to size x size as TensorFlow 1 did: pixel j reads coordinate j W / size,
 /// bilinearly, without antialiasing. The identity for images of that size.

@@ -176,12 +176,11 @@ at::Tensor run(const InceptionBlock& block, const at::Tensor& x) {
 Inception::Inception(const WeightReader& weights, InceptionInput input, std::string digest)
     : Detector("inception", std::move(digest)),
       input_(input),
-      type_(weights.type()),
       blocks_(make_blocks(weights)),
       fc_(weights.get("fc.weight", {kClasses, feature_dim()})) {}
 
 at::Tensor Inception::compute(const at::Tensor& images) const {
-  const at::Tensor rgb = as_rgb(images, type_);
+  const at::Tensor rgb = as_rgb(images, fc_.options());
   at::Tensor x = input_ == InceptionInput::tensorflow
                      ? (resize_tensorflow(rgb, kSize) - 128) / 128
                      : (resize_half_pixel(rgb, kSize) - 127.5) / 127.5;

@@ -52,7 +52,6 @@ class Inception : public Detector {
   at::Tensor compute(const at::Tensor& images) const;
 
   InceptionInput input_;
-  at::ScalarType type_;
   std::vector<InceptionBlock> blocks_;
   at::Tensor fc_;  // [1008, 2048]
 };

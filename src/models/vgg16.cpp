@@ -64,7 +64,7 @@ std::vector<at::Tensor> Vgg16Maps::operator()(const at::Tensor& images) const {
 }
 
 Vgg16::Vgg16(const WeightReader& weights, std::string digest)
-    : Detector("vgg16", std::move(digest)), type_(weights.type()), maps_(weights) {
+    : Detector("vgg16", std::move(digest)), maps_(weights) {
   const bool imagenet = has_imagenet_names(weights);
   const std::string fc1 = imagenet ? "classifier.0" : "layers.fc1";
   const std::string fc2 = imagenet ? "classifier.3" : "layers.fc2";
@@ -76,7 +76,7 @@ Vgg16::Vgg16(const WeightReader& weights, std::string digest)
 }
 
 at::Tensor Vgg16::compute(const at::Tensor& images) const {
-  const at::Tensor rgb = resize_tensorflow(as_rgb(images, type_), kSize);
+  const at::Tensor rgb = resize_tensorflow(as_rgb(images, fc1_.options()), kSize);
   // The last map has channels last in memory; the layers want channels, rows, columns.
   const at::Tensor x = max_pool(maps_(rgb).back()).contiguous().flatten(1);
   return at::linear(at::linear(x, fc1_, bias1_).relu_(), fc2_, bias2_).relu_();
@@ -87,7 +87,7 @@ at::Tensor Vgg16::features(const at::Tensor& images) const {
 }
 
 VggLpips::VggLpips(const WeightReader& vgg, const WeightReader& heads, std::string digest)
-    : type_(vgg.type()), maps_(vgg), digest_(std::move(digest)) {
+    : maps_(vgg), digest_(std::move(digest)) {
   for (size_t i = 0; i < Vgg16Maps::kChannels.size(); ++i) {
     const int64_t channels = Vgg16Maps::kChannels[i];
     const std::string name = fmt::format("lpips{}", i);
@@ -104,7 +104,7 @@ at::Tensor VggLpips::embed(const at::Tensor& images) const {
   TORCH_CHECK(images.size(2) >= kMinSize && images.size(3) >= kMinSize,
               "LPIPS needs images of at least ", kMinSize, " x ", kMinSize, " pixels, not ",
               images.sizes());
-  const std::vector<at::Tensor> maps = maps_(as_rgb(images, type_));
+  const std::vector<at::Tensor> maps = maps_(as_rgb(images, roots_[0].options()));
   std::vector<at::Tensor> parts;
   for (size_t i = 0; i < maps.size(); ++i) {
     const double pixels = static_cast<double>(maps[i].size(2) * maps[i].size(3));

@@ -47,7 +47,6 @@ class Vgg16 : public Detector {
  private:
   at::Tensor compute(const at::Tensor& images) const;
 
-  at::ScalarType type_;
   Vgg16Maps maps_;
   at::Tensor fc1_, bias1_, fc2_, bias2_;
 };
@@ -66,7 +65,6 @@ class VggLpips : public Lpips {
   const std::string& digest() const override { return digest_; }
 
  private:
-  at::ScalarType type_;
   Vgg16Maps maps_;
   std::vector<at::Tensor> roots_;  // square roots of the heads, [1, C, 1, 1]
   std::string digest_;

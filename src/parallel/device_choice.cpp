@@ -86,6 +86,12 @@ RankDevices from_text(const std::string& text) {
 
 }  // namespace
 
+void add_device_option(OptionTable& table, std::string& device) {
+  table.add("device", Defines::nothing, device,
+            "what to compute on; auto: GPUs where any is visible, one for each rank, else CPUs",
+            {"auto", "cpu", "cuda"});
+}
+
 DeviceWish device_wish(const std::string& text) {
   if (text == "cpu") return DeviceWish::cpu;
   return text == "cuda" ? DeviceWish::cuda : DeviceWish::automatic;
@@ -112,6 +118,11 @@ std::vector<int> choose_devices(const std::vector<RankDevices>& ranks, DeviceWis
     for (size_t i = 0; i < members.size(); ++i) choice[members[i]] = assignment.gpu(i);
   }
   return choice;
+}
+
+at::Device device_of(int gpu) {
+  if (gpu < 0) return at::kCPU;
+  return {at::kCUDA, static_cast<c10::DeviceIndex>(gpu)};
 }
 
 std::unique_ptr<Communicator> make_device_communicator(const DeviceChoice& choice,

@@ -7,12 +7,16 @@
 #include <string>
 #include <vector>
 
+#include "base/option_table.h"
 #include "parallel/mpi_communicator.h"
 
 namespace galette {
 
 /// What --device asks for. `automatic`: GPUs where any rank sees one, else CPUs.
 enum class DeviceWish { automatic, cpu, cuda };
+
+/// Adds --device, which takes auto, cpu or cuda.
+void add_device_option(OptionTable& table, std::string& device);
 
 /// From auto, cpu or cuda.
 DeviceWish device_wish(const std::string& text);
@@ -35,6 +39,9 @@ struct DeviceChoice {
   int gpu = -1;      ///< of this rank; -1: the CPU
   std::string text;  ///< what all ranks use, and why, for the user
 };
+
+/// GPU `gpu` of this rank, or the CPU for -1.
+at::Device device_of(int gpu);
 
 /// A communicator for tensors on the GPU chosen, which this thread then uses; null on CPUs, where
 /// `comm` does. Collective.

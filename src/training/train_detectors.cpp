@@ -13,6 +13,7 @@
 #include "metrics/detector_file.h"
 #include "metrics/feature_cache.h"
 #include "metrics/metric_name.h"
+#include "training/train_networks.h"
 
 namespace galette {
 namespace {
@@ -61,11 +62,12 @@ TrainDetectors load_train_detectors(const TrainOptions& options, bool goes_on, M
   const bool lpips = any_looks_through("lpips", options.metrics);
   const VggUse use{.features = !lpips || any_looks_through("vgg16", options.metrics),
                    .lpips = lpips};
+  const at::Device device = tensor_options(options).device();
   std::set<std::string> kinds;
   for (const std::string& path : options.detectors) {
     DetectorNetworks networks;
     if (!attempt("detector", goes_on, comm,
-                 [&] { networks = load_networks(path, use, options.detector_heads); })) {
+                 [&] { networks = load_networks(path, use, options.detector_heads, device); })) {
       result.is_complete = false;
       continue;
     }

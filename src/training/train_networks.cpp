@@ -8,6 +8,7 @@
 #include "models/factory.h"
 #include "models/stylegan2.h"
 #include "models/stylegan3.h"
+#include "parallel/device_choice.h"
 
 namespace galette {
 namespace {
@@ -83,10 +84,8 @@ std::optional<at::ScalarType> low_precision_type(const TrainOptions& o) {
 }  // namespace
 
 at::TensorOptions tensor_options(const TrainOptions& options) {
-  const at::Device device = options.gpu < 0
-                                ? at::Device(at::kCPU)
-                                : at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(options.gpu));
-  return at::TensorOptions(device).dtype(options.precision == "fp64" ? at::kDouble : at::kFloat);
+  return at::TensorOptions(device_of(options.gpu))
+      .dtype(options.precision == "fp64" ? at::kDouble : at::kFloat);
 }
 
 std::unique_ptr<Generator> make_run_generator(const TrainOptions& o, const ImageShape& shape) {

@@ -10,6 +10,7 @@
 #include "base/time_text.h"
 #include "io/check.h"
 #include "metrics/metric_name.h"
+#include "parallel/device_choice.h"
 #include "training/augment.h"
 
 namespace galette {
@@ -132,9 +133,7 @@ void add_machine_options(OptionTable& table, TrainOptions& o) {
                  "in less memory, for an exchange of parameters after each step");
   table.add("workers", no, o.workers, "threads of a rank that read ahead", {1, 64});
   table.add("cache-mem", no, o.cache_mem, "GiB of memory for images", {0});
-  table.add("device", no, o.device,
-            "what to compute on; auto: GPUs where any is visible, one for each rank, else CPUs",
-            {"auto", "cpu", "cuda"});
+  add_device_option(table, o.device);
   table.add("nobench", no, o.nobench, "do not try out convolution algorithms (GPUs)");
   table.add("config", no, o.config,
             "TOML file of options, for those that neither the command line nor the environment "
