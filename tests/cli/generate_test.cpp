@@ -2,6 +2,7 @@
 // `galette generate` as users start it: the same pictures on any number of ranks, parts that equal
 // the whole exactly, and one clear line for what is wrong.
 #include <filesystem>
+#include <fstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -35,6 +36,16 @@ class Generate : public ::testing::Test {
     EXPECT_THAT(o.complaint(), HasSubstr(complaint));
     EXPECT_EQ(o.complaints(), 1) << o.err;
     EXPECT_FALSE(fs::exists(dir_.file("refused")));
+  }
+  /// Bytes that the program held at most.
+  int64_t peak_memory(const std::string& options, const std::string& outdir) {
+    const Outcome o = run_mpirun("-n 1 python3 -I -S " GALETTE_TEST_DATA "/cli/peak_memory.py " +
+                                 dir_.file("peak") + " @ generate --network=" + network_ +
+                                 " --outdir=" + dir_.file(outdir) + " " + options);
+    EXPECT_EQ(o.code, 0) << o.err;
+    int64_t bytes = 0;
+    std::ifstream(dir_.file("peak")) >> bytes;
+    return bytes;
   }
   io::Image image(const std::string& name) const {
     return io::decode_image(io::read_file(dir_.file(name)), name);
@@ -73,6 +84,23 @@ TEST_F(Generate, TilesAndRegionsEqualTheWholeExactly) {
   // Pixels k/359 from 0.3 to 0.9 and from 0.2 to 0.8.
   expect_done("--seeds=3 --scale=22.5 --region=0.3,0.2,0.9,0.8", "part");
   EXPECT_EQ(image("part/seed0003.png").pixels, crop(whole, 108, 72, 216, 216).pixels);
+}
+
+// The whole picture takes 403 MB in float32 and 101 MB as bytes. Beyond what the program holds for
+// an image of 16x16, which is its libraries, it needs four copies of a band of 256 rows (floats,
+// the same scaled, integers by channel and by pixel), 3 MB each. So 50 MB suffice for rows that are
+// written and forgotten, and for no form of the whole.
+TEST_F(Generate, ManyRowsTakeTheMemoryOfAFew) {
+  write_tiny_network(network_, kCreps, {{"biline_channels", 4}, {"rank", 1}});
+  const int64_t few = peak_memory("--seeds=3", "small");
+  const int64_t many = peak_memory("--seeds=3 --size=1024x32768", "big");
+  EXPECT_GT(few, 50'000'000);
+  EXPECT_LT(many - few, 50'000'000);
+  EXPECT_EQ(image("small/seed0003.png").width, 16);
+  const std::vector<uint8_t> file = io::read_file(dir_.file("big/seed0003.png"));
+  const io::ImageExtent extent = io::image_extent(file, "seed0003.png");
+  EXPECT_EQ(extent.width, 1024);
+  EXPECT_EQ(extent.height, 32768);
 }
 
 TEST_F(Generate, SheetsHoldTheSingleImages) {
