@@ -6,4 +6,14 @@ namespace galette {
 
 enum class ElementType { kFloat64, kFloat32, kFloat16, kBFloat16 };
 
+/// Calls f(T()) with double for float64 and with float for others.
+template <class F>
+void with_real_type(ElementType type, const F& f) {
+  if (type == ElementType::kFloat64) {
+    f(double());
+  } else {
+    f(float());
+  }
+}
+
 }  // namespace galette

@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// CPU bodies of modulated_weight. Outputs are shared out to threads in parts of a fixed size, each
-// with its own sums over outputs, which are added up in order: bits do not depend on the threads.
+// CPU bodies of modulated_weight.
 #include <algorithm>
 #include <vector>
 
-#include "kernels/cpu_isa.h"
 #include "kernels/modulated_weight_math.h"
-#include "kernels/threads.h"
+#include "kernels/style_sums.h"
 
 namespace galette {
 namespace {
-
-constexpr int64_t kPart = 32;      // outputs of a part
-constexpr int64_t kGrain = 32768;  // elements below which a thread is not worth waking
 
 /// The point in the type of the arithmetic.
 template <typename T>
@@ -105,35 +100,11 @@ GALETTE_FORCE_INLINE inline void curvature_row(const CurvatureRow<T>& x, T gain,
   }
 }
 
-/// Calls f(o, n, sums) for every row, where sums [I] of a sample are added up over outputs, and
-/// puts those into `total` [N, I].
-template <typename T, class F>
-void for_rows_with_style_sums(const ModulatedWeightCall& call, T* total, const F& f) {
-  const int64_t parts = (call.out + kPart - 1) / kPart, size = call.samples * call.in;
-  std::vector<T> sums(static_cast<size_t>(parts * size));
-  const int64_t grain = std::max<int64_t>(1, kGrain / (kPart * size));
-  at::parallel_for(0, parts, grain, [&](int64_t begin, int64_t end) {
-    run_vectorised([&]() GALETTE_FORCE_INLINE {
-      for (int64_t part = begin; part < end; ++part) {
-        const int64_t last = std::min(call.out, (part + 1) * kPart);
-        for (int64_t o = part * kPart; o < last; ++o)
-          for (int64_t n = 0; n < call.samples; ++n)
-            f(o, n, sums.data() + part * size + n * call.in);
-      }
-    });
-  });
-  at::parallel_for(0, size, kGrain, [&](int64_t begin, int64_t end) {
-    std::copy(sums.data() + begin, sums.data() + end, total + begin);
-    for (int64_t part = 1; part < parts; ++part)
-      for (int64_t i = begin; i < end; ++i) total[i] += sums[static_cast<size_t>(part * size + i)];
-  });
-}
-
 template <typename T>
 void forward(const ModulatedWeightCall& call, const T* w, const T* s, T* y, T* d) {
   const auto gain = static_cast<T>(call.gain);
   const int64_t in = call.in;
-  const int64_t grain = std::max<int64_t>(1, kGrain / (call.samples * in));
+  const int64_t grain = std::max<int64_t>(1, kStyleGrain / (call.samples * in));
   at::parallel_for(0, call.out, grain, [&](int64_t begin, int64_t end) {
     run_vectorised([&]() GALETTE_FORCE_INLINE {
       for (int64_t o = begin; o < end; ++o) {
@@ -149,42 +120,40 @@ void forward(const ModulatedWeightCall& call, const T* w, const T* s, T* y, T* d
 template <typename T>
 void gradient(const Rows<T>& x, const T* dy, T* dw, T* ds) {
   const auto gain = static_cast<T>(x.call.gain);
-  const int64_t in = x.call.in;
+  const int64_t in = x.call.in, samples = x.call.samples, size = samples * in;
   if (dw != nullptr) std::fill(dw, dw + x.call.out * in, T(0));
-  for_rows_with_style_sums(x.call, ds, [&](int64_t o, int64_t n, T* sums) GALETTE_FORCE_INLINE {
-    gradient_row(x.w + o * in, x.s + n * in, x.demodulation(n, o), dy + x.row(n, o) * in,
-                 dw == nullptr ? dw : dw + o * in, sums, gain, in);
-  });
+  for_outputs_with_style_sums(
+      x.call.out, size, size, ds, [&](int64_t o, T* sums) GALETTE_FORCE_INLINE {
+        for (int64_t n = 0; n < samples; ++n)
+          gradient_row(x.w + o * in, x.s + n * in, x.demodulation(n, o), dy + x.row(n, o) * in,
+                       dw == nullptr ? dw : dw + o * in, sums + n * in, gain, in);
+      });
 }
 
 template <typename T>
 void curvature(const Rows<T>& x, const T* dy, const T* to_dw, const T* to_ds, T* e_dy, T* e_w,
                T* e_s) {
   const auto gain = static_cast<T>(x.call.gain);
-  const int64_t in = x.call.in;
+  const int64_t in = x.call.in, samples = x.call.samples, size = samples * in;
   const std::vector<T> none(static_cast<size_t>(to_dw == nullptr ? in : 0));
   std::fill(e_w, e_w + x.call.out * in, T(0));
-  for_rows_with_style_sums(x.call, e_s, [&](int64_t o, int64_t n, T* sums) GALETTE_FORCE_INLINE {
-    const int64_t at = x.row(n, o) * in;
-    curvature_row<T>({x.w + o * in, x.s + n * in, x.demodulation(n, o), dy + at,
-                      to_dw == nullptr ? none.data() : to_dw + o * in, to_ds + n * in, e_dy + at,
-                      e_w + o * in, sums},
-                     gain, in);
-  });
-}
-
-/// Calls f(T()) with float or double.
-template <class F>
-void with_real(ElementType type, const F& f) {
-  if (type == ElementType::kFloat64) return f(double());
-  f(float());
+  for_outputs_with_style_sums(
+      x.call.out, size, size, e_s, [&](int64_t o, T* sums) GALETTE_FORCE_INLINE {
+        for (int64_t n = 0; n < samples; ++n) {
+          const int64_t at = x.row(n, o) * in;
+          curvature_row<T>({x.w + o * in, x.s + n * in, x.demodulation(n, o), dy + at,
+                            to_dw == nullptr ? none.data() : to_dw + o * in, to_ds + n * in,
+                            e_dy + at, e_w + o * in, sums + n * in},
+                           gain, in);
+        }
+      });
 }
 
 }  // namespace
 
 void modulated_weight_forward_cpu(const ModulatedWeightCall& call, const void* w, const void* s,
                                   void* y, void* d) {
-  with_real(call.type, [&](auto zero) {
+  with_real_type(call.type, [&](auto zero) {
     using T = decltype(zero);
     forward(call, static_cast<const T*>(w), static_cast<const T*>(s), static_cast<T*>(y),
             call.demodulate ? static_cast<T*>(d) : nullptr);
@@ -194,7 +163,7 @@ void modulated_weight_forward_cpu(const ModulatedWeightCall& call, const void* w
 void modulated_weight_gradient_cpu(const ModulatedWeightCall& call,
                                    const ModulatedWeightPoint& point, const void* dy, void* dw,
                                    void* ds) {
-  with_real(call.type, [&](auto zero) {
+  with_real_type(call.type, [&](auto zero) {
     using T = decltype(zero);
     gradient(Rows<T>(call, point), static_cast<const T*>(dy), static_cast<T*>(dw),
              static_cast<T*>(ds));
@@ -205,7 +174,7 @@ void modulated_weight_curvature_cpu(const ModulatedWeightCall& call,
                                     const ModulatedWeightPoint& point, const void* dy,
                                     const void* to_dw, const void* to_ds, void* e_dy, void* e_w,
                                     void* e_s) {
-  with_real(call.type, [&](auto zero) {
+  with_real_type(call.type, [&](auto zero) {
     using T = decltype(zero);
     curvature(Rows<T>(call, point), static_cast<const T*>(dy), static_cast<const T*>(to_dw),
               static_cast<const T*>(to_ds), static_cast<T*>(e_dy), static_cast<T*>(e_w),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // CUDA bodies of modulated_weight. Sums over a row are taken by one block each; what is summed over
 // samples or outputs is, by one thread for each result, in order: the same bits in every run.
+#include "kernels/block_sum.h"
 #include "kernels/cuda_elements.h"
 #include "kernels/modulated_weight_math.h"
 
@@ -35,20 +36,6 @@ struct Cotangents {
   const T* b;
   __device__ T a_at(int64_t i) const { return a == nullptr ? T(0) : a[i]; }
 };
-
-/// The sum over the threads of a block, for all of them.
-template <typename T>
-__device__ T block_sum(T value) {
-  __shared__ T parts[kCudaThreads];
-  __syncthreads();
-  parts[threadIdx.x] = value;
-  __syncthreads();
-  for (int half = kCudaThreads / 2; half > 0; half /= 2) {
-    if (static_cast<int>(threadIdx.x) < half) parts[threadIdx.x] += parts[threadIdx.x + half];
-    __syncthreads();
-  }
-  return parts[0];
-}
 
 template <typename T>
 __global__ void forward_kernel(Rows<T> x, T* y, T* d) {
@@ -173,25 +160,11 @@ __global__ void curvature_to_style_kernel(Rows<T> x, const T* dy, Cotangents<T> 
   }
 }
 
-/// Calls f(T()) with float or double.
-template <class F>
-void with_real(ElementType type, const F& f) {
-  if (type == ElementType::kFloat64) {
-    f(double());
-  } else {
-    f(float());
-  }
-}
-
-unsigned blocks_of_rows(int64_t rows) {
-  return cuda_blocks(rows * kCudaThreads);
-}
-
 }  // namespace
 
 void modulated_weight_forward_cuda(const ModulatedWeightCall& call, const void* w, const void* s,
                                    void* y, void* d, void* stream) {
-  with_real(call.type, [&](auto zero) {
+  with_real_type(call.type, [&](auto zero) {
     using T = decltype(zero);
     const Rows<T> x(call, {w, s, nullptr});
     forward_kernel<T>
@@ -204,7 +177,7 @@ void modulated_weight_forward_cuda(const ModulatedWeightCall& call, const void* 
 void modulated_weight_gradient_cuda(const ModulatedWeightCall& call,
                                     const ModulatedWeightPoint& point, const void* dy, void* dw,
                                     void* ds, void* sums, void* stream) {
-  with_real(call.type, [&](auto zero) {
+  with_real_type(call.type, [&](auto zero) {
     using T = decltype(zero);
     const auto on = static_cast<cudaStream_t>(stream);
     const Rows<T> x(call, point);
@@ -228,7 +201,7 @@ void modulated_weight_curvature_cuda(const ModulatedWeightCall& call,
                                      const ModulatedWeightPoint& point, const void* dy,
                                      const void* to_dw, const void* to_ds, void* e_dy, void* e_w,
                                      void* e_s, void* sums, void* stream) {
-  with_real(call.type, [&](auto zero) {
+  with_real_type(call.type, [&](auto zero) {
     using T = decltype(zero);
     const auto on = static_cast<cudaStream_t>(stream);
     const Rows<T> x(call, point);

@@ -6,6 +6,7 @@
 
 #include "kernels/affine_resample_math.h"
 #include "kernels/bias_act_math.h"
+#include "kernels/demodulation_math.h"
 #include "kernels/filtered_lrelu_math.h"
 #include "kernels/line_decoder_math.h"
 #include "kernels/modulated_weight_math.h"
@@ -39,6 +40,19 @@ void bias_act_gradient_cuda(const BiasActCall&, const void*, const void*, const 
 void bias_act_curvature_cuda(const BiasActCall&, const void*, const void*, const void*, const void*,
                              void*, void*) {
   no_cuda("bias_act");
+}
+
+void demodulation_forward_cuda(const DemodulationCall&, const void*, const void*, void*, void*,
+                               void*) {
+  no_cuda("demodulation");
+}
+void demodulation_gradient_cuda(const DemodulationCall&, const DemodulationPoint&, const void*,
+                                void*, void*, void*) {
+  no_cuda("demodulation");
+}
+void demodulation_curvature_cuda(const DemodulationCall&, const DemodulationPoint&, const void*,
+                                 const void*, const void*, void*, void*, void*, void*, void*) {
+  no_cuda("demodulation");
 }
 
 void filtered_lrelu_cuda(const FilteredLreluCall&, const void*, const void*, const void*,
@@ -85,6 +99,9 @@ void ema_update_cuda(ElementType, void*, const void*, int64_t, double, void*) {
 }
 void mark_non_finite_cuda(ElementType, const void*, int64_t, int64_t, const SegmentMarks&, void*) {
   no_cuda("mark_non_finite");
+}
+void add_to_range_cuda(ElementType, void*, const RangePiece*, int64_t, void*) {
+  no_cuda("add_to_range");
 }
 void fill_normal_cuda(ElementType, void*, const PhiloxRows&, int64_t, const PhiloxStream&, void*) {
   no_cuda("fill_normal");

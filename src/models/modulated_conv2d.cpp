@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/conv2d_resample.h"
+#include "kernels/demodulation.h"
 #include "models/modulation.h"
 
 namespace galette {
@@ -44,7 +45,7 @@ at::Tensor ModulatedConv2d::operator()(const at::Tensor& x, const at::Tensor& w,
   if (config_.demodulate && at::isReducedFloatingType(type)) m = m.for_16_bits();
   at::Tensor y = convolve(x * per_channel(m.style.to(type)), m.weight.to(type));
   if (config_.demodulate) {
-    const at::Tensor factors = per_channel(m.demodulation().to(type));
+    const at::Tensor factors = per_channel(demodulation(m.weight, m.style).to(type));
     y = noise.defined() ? at::addcmul(noise.to(type), y, factors) : y * factors;
   }
   return config_.act(y, bias_.to(type), 1);

@@ -6,8 +6,6 @@
 namespace galette {
 namespace {
 
-constexpr double kEpsilon = 1e-8;
-
 /// The largest magnitude along all axes but the first, which keep their place with size 1.
 at::Tensor largest(const at::Tensor& x) {
   std::vector<int64_t> axes;
@@ -16,13 +14,6 @@ at::Tensor largest(const at::Tensor& x) {
 }
 
 }  // namespace
-
-at::Tensor Modulation::demodulation() const {
-  // One small product, without squares of the size of the modulated weights.
-  const at::Tensor squares = weight.square();
-  const at::Tensor energy = squares.dim() == 2 ? squares : squares.sum({2, 3});
-  return (at::mm(style.square(), energy.t()) + kEpsilon).rsqrt();
-}
 
 Modulation Modulation::for_16_bits() const {
   const double fan_in = static_cast<double>(weight.numel() / weight.size(0));

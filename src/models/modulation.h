@@ -10,9 +10,6 @@ namespace galette {
 struct Modulation {
   at::Tensor weight, style;
 
-  /// The factors that bring a result back to unit variance, [N, O]:
-  /// (sum over i of style[n,i]^2 times the sum of squares of weight[o,i] + 1e-8)^(-1/2).
-  at::Tensor demodulation() const;
   /// Scaled so that products in a 16-bit type do not overflow: the largest style of a sample is 1,
   /// the largest weight of an output 1/sqrt(fan-in). Only for demodulated layers, where both
   /// factors cancel; gradients count them as constants for the same reason.

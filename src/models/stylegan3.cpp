@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "kernels/conv2d_3x3.h"
+#include "kernels/demodulation.h"
 #include "kernels/filtered_lrelu.h"
 #include "models/modulation.h"
 
@@ -57,7 +58,9 @@ StyleGan3Generator::Layer::Layer(const Scope& scope, const StyleGan3LayerPlan& p
 
 /// The modulated convolution is evaluated without weights per sample: the style scales the input,
 /// one convolution of the whole batch follows, demodulation scales the output. The published
-/// networks bring the styles of a whole batch to unit power, which cancels as it does per sample.
+/// networks bring weights, and the styles of a whole batch, to unit power first. That cancels but
+/// in the epsilon, and styles as well per sample; 16 bits need it, so that products do not
+/// overflow.
 at::Tensor StyleGan3Generator::Layer::convolve(const at::Tensor& x, const at::Tensor& style,
                                                const at::Tensor& gain) const {
   const auto full_convolution = [&](const at::Tensor& scaled, const at::Tensor& weight) {
@@ -69,9 +72,13 @@ at::Tensor StyleGan3Generator::Layer::convolve(const at::Tensor& x, const at::Te
     const double fan_in = static_cast<double>(weight_.numel() / weight_.size(0));
     return full_convolution(x * per_channel(style * (gain / std::sqrt(fan_in)), x), weight_);
   }
-  const Modulation m{to_unit_power(weight_), to_unit_power(style)};
-  return full_convolution(x * per_channel(m.style, x), m.weight) *
-         per_channel(m.demodulation() * gain, x);
+  const bool in_16_bits = at::isReducedFloatingType(x.scalar_type());
+  const Modulation m = in_16_bits ? Modulation{to_unit_power(weight_), to_unit_power(style)}
+                                  : Modulation{weight_, style};
+  const at::Tensor factors =
+      demodulation(m.weight, m.style,
+                   in_16_bits ? DemodulationEpsilon::absolute : DemodulationEpsilon::relative);
+  return full_convolution(x * per_channel(m.style, x), m.weight) * per_channel(factors * gain, x);
 }
 
 at::Tensor StyleGan3Generator::Layer::operator()(const at::Tensor& x, const at::Tensor& w,
