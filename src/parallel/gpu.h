@@ -2,6 +2,7 @@
 // What this program knows of GPUs, in builds with and without CUDA: gpu_cuda.cpp or no_gpu.cpp.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +24,18 @@ void use_gpu(int index);
 /// Sums over the tensors of GPU `index`, which this rank uses alone; tensors in host memory travel
 /// as with `comm`. Collective.
 std::unique_ptr<Communicator> make_gpu_communicator(const MpiCommunicator& comm, int index);
+
+/// What LibTorch's tensors take of a GPU, in bytes.
+struct GpuMemory {
+  int64_t allocated = 0;
+  int64_t reserved = 0;  ///< with what LibTorch keeps for later tensors
+};
+
+/// The most of either since the last call; 0 for CPUs.
+GpuMemory take_peak_gpu_memory(at::Device device);
+
+/// Returns when the work that is queued on `device` is done; at once for CPUs.
+void wait_for_device(at::Device device);
 
 /// The version of NCCL, or "no".
 std::string nccl_version();

@@ -2,7 +2,9 @@
 #include <array>
 
 #include <ATen/Context.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
+#include <c10/cuda/CUDAGuard.h>
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 #include <nccl.h>
@@ -36,6 +38,21 @@ void use_gpu(int index) {
 std::unique_ptr<Communicator> make_gpu_communicator(const MpiCommunicator& comm, int index) {
   return std::make_unique<NcclCommunicator>(
       comm.handle(), at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index)));
+}
+
+GpuMemory take_peak_gpu_memory(at::Device device) {
+  if (!device.is_cuda()) return {};
+  namespace allocator = c10::cuda::CUDACachingAllocator;
+  constexpr auto kAll = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  const auto stats = allocator::getDeviceStats(device.index());
+  allocator::resetPeakStats(device.index());
+  return {stats.allocated_bytes[kAll].peak, stats.reserved_bytes[kAll].peak};
+}
+
+void wait_for_device(at::Device device) {
+  if (!device.is_cuda()) return;
+  const c10::cuda::CUDAGuard guard(device);
+  c10::cuda::device_synchronize();
 }
 
 std::string nccl_version() {

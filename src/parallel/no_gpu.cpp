@@ -30,6 +30,12 @@ std::unique_ptr<Communicator> make_gpu_communicator(const MpiCommunicator&, int)
   no_cuda();
 }
 
+GpuMemory take_peak_gpu_memory(at::Device) {
+  return {};
+}
+
+void wait_for_device(at::Device) {}
+
 std::string nccl_version() {
   return "no";
 }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory_use.h"
 #include "io/durable.h"
+#include "parallel/gpu.h"
 #include "training/status_line.h"
 
 namespace galette {
@@ -36,6 +37,10 @@ void TickLog::end_tick(const TrainState& state, double seconds, Statistics& stat
   status.seconds_per_kimg = kimg > 0 ? tick_seconds / kimg : 0;
   status.maintenance_seconds = maintenance_seconds_;
   status.cpu_memory = static_cast<double>(resident_bytes()) / kGiB;
+  const at::Device device = state.g->arena().options().device();
+  const GpuMemory gpu_memory = take_peak_gpu_memory(device);
+  status.gpu_memory = static_cast<double>(gpu_memory.allocated) / kGiB;
+  status.gpu_reserved = static_cast<double>(gpu_memory.reserved) / kGiB;
   status.augment = state.ada.p();
   status.remaining_seconds =
       status.seconds_per_kimg *
@@ -51,6 +56,10 @@ void TickLog::end_tick(const TrainState& state, double seconds, Statistics& stat
     statistics.report("Timing/total_hours", status.total_seconds / kSecondsPerHour);
     statistics.report("Timing/total_days", status.total_seconds / kSecondsPerDay);
     statistics.report("Resources/cpu_mem_gb", status.cpu_memory);
+    if (device.is_cuda()) {
+      statistics.report("Resources/peak_gpu_mem_gb", status.gpu_memory);
+      statistics.report("Resources/peak_gpu_mem_reserved_gb", status.gpu_reserved);
+    }
   }
   log::info("{}", format_status_line(status));
   statistics.collect(comm);
