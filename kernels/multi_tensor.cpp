@@ -2,6 +2,7 @@
 // Checks and dispatch of the operations on flat ranges.
 #include "kernels/multi_tensor.h"
 
+#include <optional>
 #include <utility>
 
 #include <ATen/DeviceGuard.h>
@@ -51,6 +52,39 @@ void check_segments(const at::Tensor& values, const at::Tensor& bounds, const at
   TORCH_CHECK(marks.numel() >= 1 && bounds.numel() == marks.numel() + 1,
               "mark_non_finite: ", bounds.numel(), " bounds and ", marks.numel(),
               " marks; give a bound more than marks");
+}
+
+/// The tensor as a matrix, unless it needs more than two strides.
+std::optional<RangePiece> piece_of(const RangeAddend& addend) {
+  const at::Tensor& values = addend.values;
+  RangePiece piece{values.const_data_ptr(), addend.offset, values.numel(), 1, 0, 0};
+  int64_t rows = 1;
+  for (int64_t axis = values.dim() - 1; axis >= 0; --axis) {
+    const int64_t size = values.size(axis), stride = values.stride(axis);
+    if (size == 1) continue;
+    if (rows == 1 && piece.columns == 1) piece.column_stride = stride;
+    if (rows == 1 && stride == piece.column_stride * piece.columns) {
+      piece.columns *= size;
+    } else if (rows == 1) {
+      piece.row_stride = stride;
+      rows = size;
+    } else if (stride == piece.row_stride * rows) {
+      rows *= size;
+    } else {
+      return std::nullopt;
+    }
+  }
+  return piece;
+}
+
+void check_addend(const RangeAddend& addend, const at::Tensor& range) {
+  const at::Tensor& values = addend.values;
+  TORCH_CHECK(values.defined() && values.scalar_type() == range.scalar_type() &&
+                  values.device() == range.device(),
+              "add_to_range: values must be ", range.scalar_type(), " on ", range.device());
+  TORCH_CHECK(addend.offset >= 0 && addend.offset + values.numel() <= range.numel(),
+              "add_to_range: ", values.numel(), " values at ", addend.offset,
+              " do not lie in a range of ", range.numel());
 }
 
 }  // namespace
@@ -113,6 +147,30 @@ void mark_non_finite(const at::Tensor& values, int64_t begin, const at::Tensor& 
   const c10::DeviceGuard device(values.device());
   mark_non_finite_cuda(type, values.const_data_ptr(), begin, values.numel(), segments,
                        current_cuda_stream(values));
+}
+
+void add_to_range(const at::Tensor& range, const std::vector<RangeAddend>& addends) {
+  const ElementType type = checked_range(range, "add_to_range", "range");
+  std::vector<RangePiece> pieces;
+  for (const RangeAddend& addend : addends) {
+    check_addend(addend, range);
+    if (addend.values.numel() == 0) continue;
+    if (const std::optional<RangePiece> piece = piece_of(addend)) {
+      pieces.push_back(*piece);
+    } else {
+      range.narrow(0, addend.offset, addend.values.numel())
+          .view(addend.values.sizes())
+          .add_(addend.values);
+    }
+  }
+  if (pieces.empty()) return;
+  RECORD_FUNCTION("galette::add_to_range", {});
+  const auto count = static_cast<int64_t>(pieces.size());
+  if (!range.is_cuda())
+    return add_to_range_cpu(type, range.mutable_data_ptr(), pieces.data(), count);
+  const c10::DeviceGuard device(range.device());
+  add_to_range_cuda(type, range.mutable_data_ptr(), pieces.data(), count,
+                    current_cuda_stream(range));
 }
 
 }  // namespace galette

@@ -5,6 +5,8 @@
 // whatever the number of threads and however an arena is cut into ranges.
 #pragma once
 
+#include <vector>
+
 #include <ATen/ATen.h>
 
 #include "kernels/multi_tensor_math.h"
@@ -36,5 +38,16 @@ void ema_update(const at::Tensor& ema, const at::Tensor& value, double beta);
 /// the caller need not wait. The values lie between the first and the last of the bounds.
 void mark_non_finite(const at::Tensor& values, int64_t begin, const at::Tensor& bounds,
                      const at::Tensor& marks, int64_t mark);
+
+/// A tensor of any shape and strides whose elements, in their order, are added to those of a range
+/// from `offset` on.
+struct RangeAddend {
+  at::Tensor values;
+  int64_t offset = 0;
+};
+
+/// range[offset + i] += values[i] for all addends, which are of the range's type and device and
+/// meet different elements of it. One operation for kPiecesOfALaunch tensors of up to two strides.
+void add_to_range(const at::Tensor& range, const std::vector<RangeAddend>& addends);
 
 }  // namespace galette

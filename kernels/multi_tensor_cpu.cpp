@@ -2,6 +2,7 @@
 // CPU bodies of the operations on flat ranges.
 #include <algorithm>
 #include <atomic>
+#include <vector>
 
 #include "kernels/cpu_isa.h"
 #include "kernels/multi_tensor_math.h"
@@ -74,6 +75,43 @@ void mark_typed(const T* values, int64_t begin, int64_t n, const SegmentMarks& s
   });
 }
 
+template <typename T>
+GALETTE_FORCE_INLINE inline void add_run(T* to, const T* from, int64_t stride, int64_t n) {
+  if (stride == 1) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) to[i] += from[i];
+  } else {
+    for (int64_t i = 0; i < n; ++i) to[i] += from[i * stride];
+  }
+}
+
+/// Elements [begin, end) of a piece, a row at a time.
+template <typename T>
+GALETTE_FORCE_INLINE inline void add_piece(T* range, const RangePiece& piece, int64_t begin,
+                                           int64_t end) {
+  const T* const values = static_cast<const T*>(piece.values);
+  for (int64_t i = begin; i < end;) {
+    const int64_t n = std::min(end - i, piece.columns - i % piece.columns);
+    add_run(range + piece.offset + i, values + place_in(piece, i), piece.column_stride, n);
+    i += n;
+  }
+}
+
+/// Threads share the elements of all pieces, one piece after the other.
+template <typename T>
+void add_typed(T* range, const RangePiece* pieces, int64_t count) {
+  std::vector<int64_t> begins{0};
+  for (int64_t p = 0; p < count; ++p) begins.push_back(begins.back() + pieces[p].size);
+  at::parallel_for(0, begins.back(), kGrain, [&](int64_t begin, int64_t end) {
+    run_vectorised([&]() GALETTE_FORCE_INLINE {
+      for (int64_t p = 0; p < count; ++p) {
+        const int64_t first = std::max(begin, begins[p]), last = std::min(end, begins[p + 1]);
+        if (first < last) add_piece(range, pieces[p], first - begins[p], last - begins[p]);
+      }
+    });
+  });
+}
+
 }  // namespace
 
 int64_t adam_step_cpu(ElementType type, void* theta, const void* grad, void* v, int64_t n,
@@ -98,6 +136,11 @@ void mark_non_finite_cpu(ElementType type, const void* values, int64_t begin, in
   if (type == ElementType::kFloat64)
     return mark_typed(static_cast<const double*>(values), begin, n, segments);
   mark_typed(static_cast<const float*>(values), begin, n, segments);
+}
+
+void add_to_range_cpu(ElementType type, void* range, const RangePiece* pieces, int64_t count) {
+  if (type == ElementType::kFloat64) return add_typed(static_cast<double*>(range), pieces, count);
+  add_typed(static_cast<float*>(range), pieces, count);
 }
 
 }  // namespace galette

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // CUDA bodies of the operations on flat ranges: one element per step of a grid-stride loop.
+#include <algorithm>
+
 #include "kernels/cuda_elements.h"
 #include "kernels/multi_tensor_math.h"
 
@@ -26,6 +28,18 @@ template <typename T>
 __global__ void mark_kernel(const T* values, int64_t begin, int64_t n, SegmentMarks segments) {
   for (int64_t i = grid_first(); i < n; i += grid_stride())
     if (!is_finite(values[i])) segments.marks[segment_of(segments, begin + i)] = segments.mark;
+}
+
+struct Pieces {
+  RangePiece piece[kPiecesOfALaunch];
+};
+
+template <typename T>
+__global__ void add_kernel(T* range, Pieces pieces) {
+  const RangePiece& piece = pieces.piece[blockIdx.y];
+  const T* const values = static_cast<const T*>(piece.values);
+  for (int64_t i = grid_first(); i < piece.size; i += grid_stride())
+    range[piece.offset + i] += values[place_in(piece, i)];
 }
 
 /// Calls f(T()) with float or double.
@@ -67,6 +81,23 @@ void mark_non_finite_cuda(ElementType type, const void* values, int64_t begin, i
     mark_kernel<T><<<cuda_blocks(n), kCudaThreads, 0, static_cast<cudaStream_t>(stream)>>>(
         static_cast<const T*>(values), begin, n, segments);
   });
+}
+
+void add_to_range_cuda(ElementType type, void* range, const RangePiece* pieces, int64_t count,
+                       void* stream) {
+  for (int64_t first = 0; first < count; first += kPiecesOfALaunch) {
+    const int64_t n = std::min<int64_t>(kPiecesOfALaunch, count - first);
+    Pieces some{};
+    std::copy_n(pieces + first, n, some.piece);
+    int64_t longest = 1;
+    for (int64_t p = 0; p < n; ++p) longest = std::max(longest, some.piece[p].size);
+    const dim3 grid(cuda_blocks(longest), static_cast<unsigned>(n));
+    with_real(type, [&](auto zero) {
+      using T = decltype(zero);
+      add_kernel<T><<<grid, kCudaThreads, 0, static_cast<cudaStream_t>(stream)>>>(
+          static_cast<T*>(range), some);
+    });
+  }
 }
 
 }  // namespace galette

@@ -45,6 +45,23 @@ void mark_non_finite_cpu(ElementType type, const void* values, int64_t begin, in
 void mark_non_finite_cuda(ElementType type, const void* values, int64_t begin, int64_t n,
                           const SegmentMarks& segments, void* stream);
 
+/// A matrix whose elements, row by row, are added to those of a range from `offset` on.
+struct RangePiece {
+  const void* values;
+  int64_t offset, size;
+  int64_t columns, row_stride, column_stride;
+};
+/// So many pieces travel with the arguments of one launch.
+constexpr int kPiecesOfALaunch = 64;
+void add_to_range_cpu(ElementType type, void* range, const RangePiece* pieces, int64_t count);
+void add_to_range_cuda(ElementType type, void* range, const RangePiece* pieces, int64_t count,
+                       void* stream);
+
+/// Where element i of a piece is among its values.
+GALETTE_HOST_DEVICE inline int64_t place_in(const RangePiece& piece, int64_t i) {
+  return i / piece.columns * piece.row_stride + i % piece.columns * piece.column_stride;
+}
+
 template <typename T>
 struct AdamScalars {
   T scale, beta2, rest, lr, correction, eps;

@@ -42,13 +42,14 @@ void initialize_entry(ArenaEntry& entry, const SampleRng& rng, uint16_t network)
 
 }  // namespace
 
-/// Tells the arena that a backward pass has added to a parameter's gradient.
-class ParameterArena::MarkReached : public torch::autograd::PostAccumulateGradHook {
+/// Takes a gradient over from autograd, which then has nothing to add.
+class ParameterArena::TakeGradient : public torch::autograd::FunctionPreHook {
  public:
-  MarkReached(ParameterArena& arena, size_t parameter) : arena_(arena), parameter_(parameter) {}
-  void operator()(const torch::autograd::Variable&) override {
-    arena_.reached_.mutable_data_ptr<uint8_t>()[parameter_] = 1;
-    if (arena_.listener_) arena_.listener_(parameter_);
+  TakeGradient(ParameterArena& arena, size_t parameter) : arena_(arena), parameter_(parameter) {}
+  torch::autograd::variable_list operator()(
+      const torch::autograd::variable_list& gradients) override {
+    if (gradients[0].defined()) arena_.take_gradient(parameter_, gradients[0]);
+    return {at::Tensor()};
   }
 
  private:
@@ -108,26 +109,37 @@ at::Tensor ParameterArena::find(const std::string& name) const {
 void ParameterArena::enable_gradients() {
   flat_gradients_ = at::zeros_like(flat_parameters_);
   reached_ = at::zeros({static_cast<int64_t>(parameters_.size())}, at::kByte);
+  gatherer_.emplace(flat_gradients_, [this](size_t parameter) { note_gradient(parameter); });
+  are_apart_.assign(parameters_.size(), false);
+  apart_.resize(parameters_.size());
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    const at::Tensor parameter = parameters_[i].tensor;
-    parameter.requires_grad_(true);
-    set_gradient_apart(i, false);
-    torch::autograd::impl::set_post_acc_grad_hooks(parameter,
-                                                   std::make_unique<MarkReached>(*this, i));
+    const ArenaEntry& entry = parameters_[i];
+    entry.tensor.requires_grad_(true);
+    entry.tensor.mutable_grad() =
+        flat_gradients_.narrow(0, entry.offset, entry.size).view(entry.shape);
+    // The hook lives as long as somebody holds the node.
+    accumulators_.push_back(torch::autograd::impl::grad_accumulator(entry.tensor));
+    accumulators_.back()->add_pre_hook(std::make_unique<TakeGradient>(*this, i));
   }
 }
 
-void ParameterArena::set_gradient_apart(size_t parameter, bool apart) {
+void ParameterArena::take_gradient(size_t parameter, const at::Tensor& gradient) {
   const ArenaEntry& entry = parameters_[parameter];
-  entry.tensor.mutable_grad() =
-      apart ? at::Tensor() : flat_gradients_.narrow(0, entry.offset, entry.size).view(entry.shape);
+  if (!entry.tensor.requires_grad()) return;
+  if (!are_apart_[parameter]) return gatherer_->take(parameter, entry.offset, gradient);
+  at::Tensor& own = apart_[parameter];
+  own = own.defined() ? own + gradient.detach() : gradient.detach();
+  note_gradient(parameter);
 }
 
-at::Tensor ParameterArena::gradient_apart(size_t parameter) const {
-  const ArenaEntry& entry = parameters_[parameter];
-  const at::Tensor gradient = entry.tensor.grad();
-  const bool is_apart = gradient.defined() && !gradient.is_alias_of(flat_gradients_);
-  return is_apart ? gradient.detach() : at::Tensor();
+void ParameterArena::note_gradient(size_t parameter) {
+  reached_.mutable_data_ptr<uint8_t>()[parameter] = 1;
+  if (listener_) listener_(parameter);
+}
+
+void ParameterArena::set_gradient_apart(size_t parameter, bool apart) {
+  are_apart_[parameter] = apart;
+  apart_[parameter].reset();
 }
 
 void ParameterArena::set_requires_grad(bool value) {
@@ -136,7 +148,8 @@ void ParameterArena::set_requires_grad(bool value) {
 
 void ParameterArena::clear_gradients() {
   flat_gradients_.zero_();
-  reached_.zero_();
+  std::fill_n(reached_.mutable_data_ptr<uint8_t>(), reached_.numel(), uint8_t{0});
+  gatherer_->discard();
 }
 
 }  // namespace galette

@@ -9,13 +9,20 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <ATen/ATen.h>
 
+#include "base/gradient_gatherer.h"
 #include "base/sample_rng.h"
+
+namespace torch::autograd {
+struct Node;
+}
 
 namespace galette {
 
@@ -70,8 +77,9 @@ class ParameterArena {
   at::TensorOptions options() const { return options_; }
 
   // --- Gradients ---
-  /// Allocates the flat gradient, binds each parameter's grad to its slice, and marks a parameter
-  /// whenever a backward pass reaches it. Call once, on networks that are trained.
+  /// Allocates the flat gradient, whose slices are the parameters' grad. From then on, a backward
+  /// pass adds to it, and marks the parameters that it reaches; when it ends, all is there. Call
+  /// once, on networks that are trained.
   void enable_gradients();
   at::Tensor flat_gradients() const { return flat_gradients_; }
   void set_requires_grad(bool value);
@@ -88,19 +96,25 @@ class ParameterArena {
   /// Whether the next backward passes leave the gradient of a parameter in memory of its own rather
   /// than add it to the flat gradient, which then may be in use elsewhere.
   void set_gradient_apart(size_t parameter, bool apart);
-  /// What they left there; undefined when that is nothing.
-  at::Tensor gradient_apart(size_t parameter) const;
+  /// What they left there, of any strides; undefined when that is nothing.
+  at::Tensor gradient_apart(size_t parameter) const { return apart_[parameter]; }
 
  private:
-  class MarkReached;
+  class TakeGradient;
   at::Tensor declare(std::vector<ArenaEntry>& entries, const std::string& name,
                      std::vector<int64_t> shape, Init init);
+  void take_gradient(size_t parameter, const at::Tensor& gradient);
+  void note_gradient(size_t parameter);
 
   at::TensorOptions options_;
   std::vector<ArenaEntry> parameters_;
   std::vector<ArenaEntry> buffers_;
   GradientListener listener_;
   at::Tensor flat_parameters_, flat_buffers_, flat_gradients_, reached_;
+  std::optional<GradientGatherer> gatherer_;
+  std::vector<std::shared_ptr<torch::autograd::Node>> accumulators_;
+  std::vector<bool> are_apart_;    ///< by set_gradient_apart()
+  std::vector<at::Tensor> apart_;  ///< gradients of these
 };
 
 }  // namespace galette

@@ -190,7 +190,8 @@ void GradientReducer::merge_reached() {
 void GradientReducer::add_late_gradient(size_t parameter) {
   const ArenaEntry& entry = arena_.parameters()[parameter];
   const at::Tensor own = arena_.gradient_apart(parameter);
-  const at::Tensor sum = own.defined() ? own.contiguous().view(-1)
+  // Its memory may be that of other gradients.
+  const at::Tensor sum = own.defined() ? own.clone(at::MemoryFormat::Contiguous).view(-1)
                                        : at::zeros({entry.size}, arena_.flat_gradients().options());
   comm_.all_reduce(sum, ReduceOp::sum);
   arena_.flat_gradients().narrow(0, entry.offset, entry.size).add_(sum);

@@ -17,6 +17,7 @@ namespace {
 
 using testing::expect_refused;
 using testing::normal;
+using testing::Tensors;
 
 constexpr int64_t kCount = 100003;  // more than one thread's share, and no multiple of a vector
 
@@ -147,6 +148,59 @@ TEST(MarkNonFinite, LooksAtAPartAndLeavesOtherMarks) {
   EXPECT_EQ(s.marked(2), Found{2});
 }
 
+/// Addends of many layouts that fill a range but for some gaps.
+std::vector<RangeAddend> addends(at::ScalarType type) {
+  const Tensors values{normal({3, 4}, 1),
+                       normal({}, 2),
+                       normal({300, 200}, 3).t(),                      // more than a thread's share
+                       normal({1}, 4).expand({5, 7}),                  // stride 0
+                       normal({0, 3}, 5),                              // nothing
+                       normal({1, 6, 1, 5}, 6).permute({3, 2, 1, 0}),  // a transposed matrix
+                       normal({3, 4, 5}, 7).permute({2, 1, 0}),        // three strides
+                       normal({9, 8}, 8).slice(1, 2, 7),               // rows with gaps
+                       normal({4, 3}, 9).unsqueeze(2).expand({4, 3, 2}),
+                       normal({20}, 10).slice(0, 0, 20, 3),
+                       normal({150, 250}, 11)};
+  std::vector<RangeAddend> result;
+  int64_t offset = 2;
+  for (const at::Tensor& v : values) {
+    result.push_back({v.to(type, false, false, at::MemoryFormat::Preserve), offset});
+    offset += v.numel() + 1;
+  }
+  return result;
+}
+
+/// The same by LibTorch.
+void add_by_libtorch(const at::Tensor& range, const std::vector<RangeAddend>& addends) {
+  for (const RangeAddend& a : addends)
+    range.narrow(0, a.offset, a.values.numel()).add_(a.values.contiguous().view(-1));
+}
+
+TEST(AddToRange, EqualsOneAdditionAfterTheOther) {
+  const int threads = at::get_num_threads();
+  for (const int count : {1, 3}) {
+    at::set_num_threads(count);
+    for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+      const std::vector<RangeAddend> some = addends(type);
+      const at::Tensor ours = state(type).grad, expected = ours.clone();
+      add_to_range(ours, some);
+      add_by_libtorch(expected, some);
+      EXPECT_TRUE(at::equal(ours, expected));
+    }
+  }
+  at::set_num_threads(threads);
+}
+
+TEST(AddToRange, TakesAnyNumber) {
+  const at::Tensor range = at::zeros({1000});
+  add_to_range(range, {});
+  EXPECT_EQ(range.count_nonzero().item<int64_t>(), 0);
+  std::vector<RangeAddend> many;
+  for (int64_t i = 0; i < 1000; ++i) many.push_back({at::full({1}, i, at::kFloat), i});
+  add_to_range(range, many);
+  EXPECT_TRUE(at::equal(range, at::arange(1000, at::kFloat)));
+}
+
 TEST(MultiTensor, TakesEmptyRanges) {
   const State s = state(at::kFloat, 0);
   EXPECT_EQ(adam_step(s.theta, s.grad, s.v, {}), 0);
@@ -166,6 +220,9 @@ TEST(MultiTensor, NamesWhatIsWrong) {
   expect_refused([&] { ema_update(a, b, 1.5); }, "ema_update: beta is 1.5");
   expect_refused([&] { ema_update(a, at::Tensor(), 0.5); }, "value is not defined");
   const at::Tensor bounds = at::tensor({0, 4}, at::kLong), marks = at::zeros({1}, at::kLong);
+  expect_refused([&] { add_to_range(a, {{at::ones({2}), 3}}); }, "2 values at 3");
+  expect_refused([&] { add_to_range(a, {{at::ones({2}), -1}}); }, "2 values at -1");
+  expect_refused([&] { add_to_range(a, {{at::ones({1}, at::kDouble), 0}}); }, "must be Float");
   expect_refused([&] { mark_non_finite(a.to(at::kInt), 0, bounds, marks, 1); }, "type Int");
   expect_refused([&] { mark_non_finite(a, 0, b, marks, 1); }, "bounds must be one");
   expect_refused([&] { mark_non_finite(a, 0, bounds, c, 1); }, "marks must be one");
@@ -186,6 +243,11 @@ TEST(MultiTensorCuda, EqualsTheCpu) {
   ema_update(cpu.v, cpu.theta, 0.9);
   ema_update(gpu.v, gpu.theta, 0.9);
   EXPECT_TRUE(at::allclose(cpu.v, gpu.v.cpu(), 1e-13, 1e-13));
+  std::vector<RangeAddend> some = addends(at::kDouble);
+  add_to_range(cpu.theta, some);
+  for (RangeAddend& addend : some) addend.values = addend.values.cuda();
+  add_to_range(gpu.theta, some);
+  EXPECT_TRUE(at::allclose(cpu.theta, gpu.theta.cpu(), 1e-13, 1e-13));
   Segments s({0, 5, 6, kCount});
   s.bounds = s.bounds.cuda();
   s.marks = s.marks.cuda();
