@@ -9,6 +9,7 @@
 #include "kernels/demodulation_math.h"
 #include "kernels/filtered_lrelu_math.h"
 #include "kernels/line_decoder_math.h"
+#include "kernels/minibatch_std_math.h"
 #include "kernels/modulated_weight_math.h"
 #include "kernels/multi_tensor_math.h"
 #include "kernels/philox_normal_math.h"
@@ -74,6 +75,17 @@ void line_decoder_gradient_cuda(const LineDecoderCall&, const LineDecoderInputs&
 void line_decoder_curvature_cuda(const LineDecoderCall&, const LineDecoderInputs&, const void*,
                                  const void*, void*, void*, const DeviceAllocator&, void*) {
   no_cuda("line_decoder");
+}
+
+void minibatch_std_forward_cuda(const MinibatchStdCall&, const void*, void*, void*) {
+  no_cuda("minibatch_std");
+}
+void minibatch_std_gradient_cuda(const MinibatchStdCall&, const void*, const void*, void*, void*) {
+  no_cuda("minibatch_std");
+}
+void minibatch_std_curvature_cuda(const MinibatchStdCall&, const void*, const void*, const void*,
+                                  void*, void*, void*) {
+  no_cuda("minibatch_std");
 }
 
 void modulated_weight_forward_cuda(const ModulatedWeightCall&, const void*, const void*, void*,

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "kernels/fir_filter.h"
+#include "kernels/minibatch_std.h"
 #include "kernels/upfirdn2d.h"
 #include "models/json_args.h"
 
@@ -113,7 +114,7 @@ at::Tensor StyleGan2Discriminator::epilogue(const at::Tensor& features,
                                             const at::Tensor& image) const {
   at::Tensor x = from_rgb_ ? features + (*from_rgb_)(image) : features;
   if (config_.mbstd_num_channels > 0) {
-    x = minibatch_std(x, config_.mbstd_group_size, config_.mbstd_num_channels);
+    x = append_minibatch_std(x, config_.mbstd_group_size, config_.mbstd_num_channels);
   }
   return (*out_)((*fc_)((*conv_)(x).flatten(1)));
 }
