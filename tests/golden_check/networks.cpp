@@ -2,6 +2,8 @@
 #include "networks.h"
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 #include <set>
 
 namespace galette::golden {
@@ -43,7 +45,74 @@ double gradient_tolerance(const Case& c, const std::string& path) {
   return own > 0 ? c.tolerance() * std::max(1.0, layer / own) : c.tolerance();
 }
 
+/// Gradients by their paths in a file.
+using Gradients = std::map<std::string, at::Tensor>;
+
+Gradients generator_gradients(const Case& c, Generator& g, const at::Tensor& latents,
+                              const std::function<at::Tensor(const at::Tensor& ws)>& synthesize) {
+  const at::Tensor z = latents.detach().requires_grad_(true);
+  const at::Tensor ws = g.broadcast(g.map(z, c.get("in/c")));
+  ws.retain_grad();
+  backward((synthesize(ws) * c.get("in/proj")).sum(), g);
+  Gradients result{{"grad_z", z.grad()}, {"grad_ws", ws.grad()}};
+  for (size_t i = 0; i < g.arena().parameters().size(); ++i) {
+    const ArenaEntry& entry = g.arena().parameters()[i];
+    if (was_reached(g, i)) result.emplace("grad/" + entry.name, entry.tensor.grad().clone());
+  }
+  return result;
+}
+
+/// The largest deviation, relative to the largest magnitude of `expected`.
+double deviation(const at::Tensor& actual, const at::Tensor& expected) {
+  const at::Tensor want = expected.to(at::kDouble);
+  const double largest = want.abs().max().item<double>();
+  const double difference = (actual.to(at::kDouble) - want).abs().max().item<double>();
+  return largest > 0 ? difference / largest : difference;
+}
+
+double tolerance_of(const Case& c, const std::string& path) {
+  return path.starts_with("grad/") ? gradient_tolerance(c, path) : c.tolerance();
+}
+
+/// How far each gradient moves, at most, when the latents move by roundings.
+std::map<std::string, double> sensitivity(
+    const Case& c, Generator& g, const Gradients& base,
+    const std::function<at::Tensor(const at::Tensor& ws)>& synthesize) {
+  constexpr int kMoves = 12;  // each has about an even chance to cross a kink that is so near
+  const double rounding = std::ldexp(1, -22);
+  std::map<std::string, double> moved;
+  for (uint64_t seed = 1; seed <= kMoves; ++seed) {
+    const at::Tensor z = c.get("in/z");
+    auto generator = at::detail::createCPUGenerator(seed);
+    const at::Tensor move = at::randn(z.sizes(), generator, z.options()) * rounding;
+    for (const auto& [path, gradient] : generator_gradients(c, g, z + z * move, synthesize))
+      moved[path] = std::max(moved[path], deviation(gradient, base.at(path)));
+  }
+  return moved;
+}
+
 }  // namespace
+
+void compare_generator_gradients(
+    const Case& c, Generator& g,
+    const std::function<at::Tensor(const at::Tensor& ws)>& synthesize) {
+  const Gradients gradients = generator_gradients(c, g, c.get("in/z"), synthesize);
+  const bool exceeds = std::any_of(gradients.begin(), gradients.end(), [&](const auto& entry) {
+    return c.has(entry.first) &&
+           deviation(entry.second, c.raw(entry.first)) > tolerance_of(c, entry.first);
+  });
+  std::map<std::string, double> moved;
+  if (exceeds && c.type() == at::kFloat) moved = sensitivity(c, g, gradients, synthesize);
+  for (const auto& [path, gradient] : gradients)
+    c.compare(path, gradient, std::max(tolerance_of(c, path), 2 * moved[path]));
+  const std::vector<std::string> none = c.grad_none("grad");
+  for (const ArenaEntry& entry : g.arena().parameters()) {
+    const bool absent = std::find(none.begin(), none.end(), entry.name) != none.end();
+    const std::string path = "grad/" + entry.name;
+    if (absent || gradients.count(path) == 0)
+      c.expect(absent == (gradients.count(path) == 0), path + " is absent");
+  }
+}
 
 void compare_gradients(const Case& c, const std::string& path, const Network& network,
                        double scale) {

@@ -3,6 +3,7 @@
 // the gradients of all parameters.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +27,16 @@ bool was_reached(const Network& network, size_t parameter);
 /// parameters have none with its attribute `grad_none`.
 void compare_gradients(const Case& c, const std::string& path, const Network& network,
                        double scale = 1);
+
+/// Compares the gradients of sum(synthesize(ws) * in/proj) by the parameters (group `grad`), by the
+/// latents in/z (`grad_z`) and by the ws that they are mapped to (`grad_ws`).
+///
+/// In float32 an activation that is next to a kink of leaky ReLU may come out on its other side,
+/// which no implementation can know. Where a gradient deviates by more than the tolerance, it is
+/// therefore allowed twice what it moves by when the latents move by a rounding: a wrong formula
+/// does not depend on such a move. float64 is not allowed anything.
+void compare_generator_gradients(const Case& c, Generator& g,
+                                 const std::function<at::Tensor(const at::Tensor& ws)>& synthesize);
 
 /// Backward from a scalar, with the network's gradients cleared before.
 void backward(const at::Tensor& loss, Network& network);
