@@ -72,6 +72,14 @@ class Readme : public ::testing::Test {
   TempDir dir_;
 };
 
+TEST_F(Readme, MakeImages) {
+  run_all("Make images", 4, "generate", " --seeds=0-1");
+  for (const char* name :
+       {"out/seed0001.png", "large/seed0000.png", "sheet/grid0000.jpg", "many/seed0001.png"}) {
+    EXPECT_TRUE(fs::exists(name)) << name;
+  }
+}
+
 TEST_F(Readme, MakeVideos) {
   run_all("Make videos", 3, "video", " --w-frames=1 --scale=1");
   for (const char* name : {"walk.mp4", "grid.mp4", "zoom.mp4"}) EXPECT_TRUE(fs::exists(name));
