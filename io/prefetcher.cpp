@@ -5,10 +5,20 @@
 
 namespace galette::io {
 
-Prefetcher::Prefetcher(const Dataset& dataset, Items items, int64_t first, int workers, int ahead)
+namespace {
+
+at::Tensor in_memory(const at::Tensor& values, HostMemory memory) {
+  return memory == HostMemory::pinned && values.numel() > 0 ? values.pin_memory() : values;
+}
+
+}  // namespace
+
+Prefetcher::Prefetcher(const Dataset& dataset, Items items, int64_t first, int workers, int ahead,
+                       HostMemory memory)
     : dataset_(dataset),
       items_(std::move(items)),
       ahead_(ahead),
+      memory_(memory),
       to_start_(first),
       to_take_(first) {
   TORCH_CHECK(workers >= 1 && ahead >= 1, "reading ahead needs a thread and room for a batch");
@@ -34,6 +44,10 @@ Batch Prefetcher::next() {
   return outcome.batch;
 }
 
+Batch Prefetcher::read(const std::vector<int64_t>& items) const {
+  return {in_memory(dataset_.images(items), memory_), in_memory(dataset_.labels(items), memory_)};
+}
+
 void Prefetcher::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -44,7 +58,7 @@ void Prefetcher::work() {
     try {
       const std::vector<int64_t> items = items_(iteration);
       lock.unlock();
-      outcome.batch = {dataset_.images(items), dataset_.labels(items)};
+      outcome.batch = read(items);
     } catch (...) {
       outcome.error = std::current_exception();
     }

@@ -23,6 +23,9 @@ struct Batch {
   at::Tensor labels;  ///< float32 [n, label_dim]
 };
 
+/// Pinned memory can be copied to a GPU in the background; only for programs that use one.
+enum class HostMemory { pageable, pinned };
+
 class Prefetcher {
  public:
   /// The items of an iteration. Called for one iteration after the other, never at the same time,
@@ -31,7 +34,8 @@ class Prefetcher {
 
   /// Starts at iteration `first`, with `workers` >= 1 threads and at most `ahead` >= 1 batches that
   /// are read or being read before they are asked for. The dataset must outlive the prefetcher.
-  Prefetcher(const Dataset& dataset, Items items, int64_t first, int workers, int ahead);
+  Prefetcher(const Dataset& dataset, Items items, int64_t first, int workers, int ahead,
+             HostMemory memory = HostMemory::pageable);
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
   /// Ends the threads, after the batches that they are reading.
@@ -46,11 +50,13 @@ class Prefetcher {
     std::exception_ptr error;
   };
 
+  Batch read(const std::vector<int64_t>& items) const;
   void work();
 
   const Dataset& dataset_;
   const Items items_;
   const int64_t ahead_;
+  const HostMemory memory_;
 
   std::mutex mutex_;
   std::condition_variable room_;   ///< a batch was taken, or the end has come

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Takes the place of gpu_cuda.cpp and nccl_communicator.cpp in builds without CUDA.
+// Takes the place of gpu_cuda.cpp, gpu_feed.cpp and nccl_communicator.cpp in builds without CUDA.
 #include <stdexcept>
 
 #include "parallel/gpu.h"
+#include "parallel/gpu_feed.h"
 
 namespace galette {
 namespace {
@@ -35,6 +36,10 @@ GpuMemory take_peak_gpu_memory(at::Device) {
 }
 
 void wait_for_device(at::Device) {}
+
+std::unique_ptr<GpuFeed> make_gpu_feed(at::Device) {
+  no_cuda();
+}
 
 std::string nccl_version() {
   return "no";

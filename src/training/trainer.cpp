@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "io/check.h"
 #include "io/network_file.h"
-#include "kernels/upload.h"
 #include "parallel/heartbeat.h"
 #include "training/consistency.h"
 #include "training/network_snapshot.h"
@@ -20,9 +19,6 @@
 
 namespace galette {
 namespace {
-
-/// A tick is 4 kimg by default: too long to keep what a rank reads ahead in memory.
-constexpr int64_t kBatchesAheadPerWorker = 2;
 
 /// Starting and ending a tick may take so much longer than a section of an iteration.
 constexpr double kLongSections = 10;
@@ -144,7 +140,7 @@ void Trainer::start_output(bool continued) {
   log_.emplace(run_.file("stats.jsonl"), state_, seconds(), 1000 * options_.kimg,
                comm_.rank() == 0);
   metrics_.go_back_to(state_.tick);
-  start_prefetcher();
+  start_reading();
   start_progress();
   log::info("Training for {} kimg...", options_.kimg);
 }
@@ -153,11 +149,10 @@ void Trainer::start_progress() {
   progress_.emplace("train", static_cast<double>(options_.kimg), "kimg");
 }
 
-void Trainer::start_prefetcher() {
-  const int64_t ahead = kBatchesAheadPerWorker * options_.workers;
-  prefetcher_.emplace(
+void Trainer::start_reading() {
+  reals_.emplace(make_real_batches(
       data_, [this](int64_t iteration) { return items_of(iteration); }, state_.iteration,
-      static_cast<int>(options_.workers), static_cast<int>(ahead));
+      static_cast<int>(options_.workers), state_.d->arena().options()));
 }
 
 std::vector<int64_t> Trainer::items_of(int64_t iteration) {
@@ -167,17 +162,9 @@ std::vector<int64_t> Trainer::items_of(int64_t iteration) {
   return items;
 }
 
-io::Batch Trainer::next_batch() {
-  const WatchedSection section("data");
-  return prefetcher_->next();
-}
-
 void Trainer::iterate() {
   keeper_.begin_iteration(state_.iteration);
-  const io::Batch batch = next_batch();
-  const at::TensorOptions device = state_.d->arena().options();
-  const RealBatch reals{upload(batch.images, device.dtype(at::kByte)),
-                        upload(batch.labels, device)};
+  const RealBatch reals = reals_->next();
   bool is_healthy = true;
   for (const Phase phase : kPhases) {
     if (!losses_.due(phase, state_.iteration)) continue;

@@ -9,13 +9,13 @@
 
 #include "base/progress.h"
 #include "io/dataset_file.h"
-#include "io/prefetcher.h"
 #include "parallel/mpi_communicator.h"
 #include "training/ema.h"
 #include "training/health_record.h"
 #include "training/image_grid.h"
 #include "training/infinite_sampler.h"
 #include "training/phases.h"
+#include "training/real_batches.h"
 #include "training/run_keeper.h"
 #include "training/snapshot_metrics.h"
 #include "training/tick_log.h"
@@ -44,9 +44,8 @@ class Trainer {
   int give_up();
   bool go_on_from_checkpoint();
   void load_statistics(const nlohmann::json& state);
-  void start_prefetcher();
+  void start_reading();
   std::vector<int64_t> items_of(int64_t iteration);
-  io::Batch next_batch();
   void iterate();
   bool finished() const { return state_.images >= 1000 * options_.kimg; }
   bool tick_is_over() const;
@@ -78,7 +77,7 @@ class Trainer {
   PhaseRunner phases_;
   ImageGrid grid_;
   InfiniteSampler sampler_;
-  std::optional<io::Prefetcher> prefetcher_;
+  std::optional<RealBatches> reals_;
   std::optional<TickLog> log_;
   std::optional<ProgressBar> progress_;
   std::chrono::steady_clock::time_point start_;
