@@ -23,6 +23,8 @@
 #include "cli/bench_reduce.h"
 #include "cli/bench_timing.h"
 #include "cli/op_profile.h"
+#include "parallel/device_choice.h"
+#include "parallel/gpu.h"
 #include "parallel/mpi_communicator.h"
 #include "training/ema.h"
 #include "training/phases.h"
@@ -63,9 +65,12 @@ OptionTable bench_option_table(BenchOptions& o) {
   table.add("aug", nothing, o.train.aug, "augmentation", {"noaug", "fixed"});
   table.add("p", nothing, o.train.p, "probability of each transform with --aug=fixed", {0, 1});
   table.add("precision", nothing, o.train.precision, "arithmetic of the large layers",
-            {"auto", "fp32", "bf16", "fp64"});
+            {"auto", "fp32", "tf32", "fp16", "bf16", "fp64"});
+  add_device_option(table, o.train.device);
   table.add("repeat", nothing, o.repeat, "timed runs of each phase", {1, 1000});
-  table.add_flag("profile", o.profile, "list the operators that each phase spends its time in");
+  table.add_flag(
+      "profile", o.profile,
+      "list the operators that each phase spends its time in; on GPUs, that of starting them");
   table.add_flag("count-ops", o.count_ops,
                  "count the operations of each phase, which on GPUs are launches of kernels");
   table.add_flag("json", o.json, "print one JSON object");
@@ -101,7 +106,11 @@ int64_t sum_of(const std::vector<OpProfile::Count>& counts) {
 /// Times a part of a step, then looks into one more run of it as the options ask.
 Timing time_part(const std::string& name, int64_t interval, const std::function<void()>& run,
                  const BenchOptions& o, Communicator& comm) {
-  Timing timing{name, interval, median_seconds(run, o.repeat, comm), {}, {}};
+  const auto run_and_wait = [&] {
+    run();
+    wait_for_device(device_of(o.train.gpu));
+  };
+  Timing timing{name, interval, median_seconds(run_and_wait, o.repeat, comm), {}, {}};
   if (!o.profile && !o.count_ops) return timing;
   const OpProfile profile;
   run();
@@ -112,8 +121,10 @@ Timing time_part(const std::string& name, int64_t interval, const std::function<
 
 RealBatch random_images(const TrainOptions& o, int64_t resolution) {
   const int64_t local = o.batch / *o.gpus;
-  return {at::randint(256, {local, kBenchChannels, resolution, resolution}, at::kByte),
-          at::zeros({local, 0})};
+  const at::TensorOptions networks = tensor_options(o);
+  const at::Tensor images =
+      at::randint(256, {local, kBenchChannels, resolution, resolution}, at::kByte);
+  return {images.to(networks.device()), at::zeros({local, 0}, networks)};
 }
 
 std::vector<Timing> time_phases(const BenchOptions& o, Communicator& comm) {
@@ -168,22 +179,24 @@ nlohmann::ordered_json report(const BenchOptions& o, const std::vector<Timing>& 
     nlohmann::ordered_json& operations = phases[t.name]["operations"];
     for (const OpProfile::Count& count : t.operations) operations[count.op] = count.calls;
   }
-  nlohmann::ordered_json result{{"cfg", o.train.cfg},
-                                {"resolution", o.resolution},
-                                {"cbase", o.train.cbase},
-                                {"cmax", o.train.cmax},
-                                {"batch", o.train.batch},
-                                {"batch_gpu", *o.train.batch_gpu},
-                                {"gamma", *o.train.gamma},
-                                {"aug", o.train.aug},
-                                {"p", o.train.aug == "fixed" ? o.train.p : 0},
-                                {"precision", o.train.precision},
-                                {"ranks", *o.train.gpus},
-                                {"threads_per_rank", at::get_num_threads()},
-                                {"repeat", o.repeat},
-                                {"phases", phases},
-                                {"sec_per_kimg", seconds_per_kimg(timings, o.train.batch)},
-                                {"peak_memory_gb", peak_gb}};
+  nlohmann::ordered_json result{
+      {"cfg", o.train.cfg},
+      {"resolution", o.resolution},
+      {"cbase", o.train.cbase},
+      {"cmax", o.train.cmax},
+      {"batch", o.train.batch},
+      {"batch_gpu", *o.train.batch_gpu},
+      {"gamma", *o.train.gamma},
+      {"aug", o.train.aug},
+      {"p", o.train.aug == "fixed" ? o.train.p : 0},
+      {"precision", o.train.precision},
+      {"device", c10::DeviceTypeName(device_of(o.train.gpu).type(), true)},
+      {"ranks", *o.train.gpus},
+      {"threads_per_rank", at::get_num_threads()},
+      {"repeat", o.repeat},
+      {"phases", phases},
+      {"sec_per_kimg", seconds_per_kimg(timings, o.train.batch)},
+      {"peak_memory_gb", peak_gb}};
   if (o.count_ops) result["operations_per_iteration"] = operations_per_iteration(timings);
   return result;
 }
@@ -232,15 +245,29 @@ void print_table(const nlohmann::ordered_json& r, const std::string& threads) {
   }
   log::info("{:.1f} sec/kimg, {:.2f} GB of memory at most in a rank",
             r["sec_per_kimg"].get<double>(), r["peak_memory_gb"].get<double>());
+  if (r.contains("peak_gpu_memory_gb"))
+    log::info("{:.2f} GB of a GPU at most", r["peak_gpu_memory_gb"].get<double>());
   print_profiles(r["phases"]);
   print_operations(r);
 }
 
+/// What the tensors of a rank took at most.
+double peak_gpu_gb(at::Device device, Communicator& comm) {
+  return comm.max(static_cast<double>(take_peak_gpu_memory(device).allocated)) / kBytesPerGb;
+}
+
 nlohmann::ordered_json measure(BenchOptions& o, MpiCommunicator& comm) {
+  const DeviceChoice device = choose_device(device_wish(o.train.device), comm);
+  o.train.gpu = device.gpu;
+  check_precision(o.train);
+  const std::unique_ptr<Communicator> gpus = make_device_communicator(device, comm);
   resolve_for_bench(o.train, o.resolution, comm.size());
-  const std::vector<Timing> timings = time_phases(o, comm);
+  set_gpu_arithmetic(o.train);
+  const std::vector<Timing> timings = time_phases(o, gpus ? *gpus : comm);
   const double peak_gb = comm.max(static_cast<double>(peak_resident_bytes())) / kBytesPerGb;
-  return report(o, timings, peak_gb);
+  nlohmann::ordered_json result = report(o, timings, peak_gb);
+  if (device.gpu >= 0) result["peak_gpu_memory_gb"] = peak_gpu_gb(device_of(device.gpu), comm);
+  return result;
 }
 
 int bench_step(BenchOptions& o) {

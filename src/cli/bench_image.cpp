@@ -19,10 +19,12 @@
 #include "base/option_table.h"
 #include "cli/bench_networks.h"
 #include "cli/bench_timing.h"
+#include "cli/device_option.h"
 #include "cli/image_maker.h"
 #include "cli/latents.h"
 #include "cli/product_count.h"
 #include "kernels/dispatch.h"
+#include "parallel/device_choice.h"
 
 namespace galette {
 namespace {
@@ -52,16 +54,19 @@ struct ImageBench {
     table.add("scale", nothing, scale, "CREPS: pixels per pixel of the training images, any number")
         .default_text("1");
     table.add("repeat", nothing, repeat, "timed images of each measurement", {1, 1000});
+    add_device_option(table, train.device);
     table.add_flag("json", json, "print one JSON object");
   }
 };
 
-std::unique_ptr<Generator> untrained_generator(ImageBench& o, int ranks) {
+std::unique_ptr<Generator> untrained_generator(ImageBench& o, at::Device device, int ranks) {
   constexpr int64_t kAnyBatch = 4;  // of each rank; images do not depend on it
   o.train.batch = kAnyBatch * ranks;
+  o.train.gpu = device.is_cuda() ? device.index() : -1;
   resolve_for_bench(o.train, o.resolution, ranks);
   auto g = make_run_generator(o.train, {o.resolution, kBenchChannels, 0});
   g->arena().initialize(SampleRng(0), 0);
+  g->set_low_precision(std::nullopt);  // as `galette generate` does
   return g;
 }
 
@@ -91,7 +96,8 @@ nlohmann::ordered_json rate(double seconds, double operations) {
 }
 
 nlohmann::ordered_json measure(ImageBench& o, MpiCommunicator& comm) {
-  const auto g = untrained_generator(o, comm.size());
+  const at::Device device = use_device(o.train.device, comm);
+  const auto g = untrained_generator(o, device, comm.size());
   ImageRequest request;
   request.scale = o.scale;
   const OneImage image(*g, request);
@@ -111,6 +117,7 @@ nlohmann::ordered_json measure(ImageBench& o, MpiCommunicator& comm) {
           {"cmax", o.train.cmax},
           {"width", image.layout().width},
           {"height", image.layout().height},
+          {"device", c10::DeviceTypeName(device.type(), true)},
           {"ranks", comm.size()},
           {"threads_per_rank", at::get_num_threads()},
           {"repeat", o.repeat},

@@ -20,8 +20,8 @@ at::Tensor scaled_lrelu(const at::Tensor& z, double gain, double clamp) {
   return (at::leaky_relu(z, 0.2) * gain).clamp(-clamp, clamp);
 }
 
-KernelCase bias_act_case(int64_t batch) {
-  const at::Tensor x = at::randn({batch, 64, 64, 64}), bias = at::randn({64});
+KernelCase bias_act_case(int64_t batch, at::Device device) {
+  const at::Tensor x = at::randn({batch, 64, 64, 64}, device), bias = at::randn({64}, device);
   const double gain = default_gain(Activation::kLrelu);
   const double n = count(x.sizes()), size = bytes_of({x});
   return {.name = "bias_act",
@@ -47,9 +47,9 @@ at::Tensor as_channels(const at::Tensor& planes, const at::Tensor& like) {
   return planes.view({like.size(0), like.size(1), planes.size(2), planes.size(3)});
 }
 
-KernelCase upfirdn2d_case(int64_t batch) {
-  const at::Tensor x = at::randn({batch, 32, 64, 64});
-  const at::Tensor taps = at::tensor({1.0F, 3.0F, 3.0F, 1.0F}) / 8;
+KernelCase upfirdn2d_case(int64_t batch, at::Device device) {
+  const at::Tensor x = at::randn({batch, 32, 64, 64}, device);
+  const at::Tensor taps = at::tensor({1.0F, 3.0F, 3.0F, 1.0F}, device) / 8;
   const at::Tensor kernel = (taps.outer(taps) * 4).view({1, 1, 4, 4});
   // Of the 16 taps a result meets four.
   const double n = 4 * count(x.sizes()), size = 5 * bytes_of({x});
@@ -76,10 +76,10 @@ at::Tensor plain_filtered_lrelu(const Tensors& in, const at::Tensor& taps) {
   return as_channels(at::conv2d(v, wide / 2, {}, {1, 2}), in[0]);
 }
 
-KernelCase filtered_lrelu_case(int64_t batch) {
+KernelCase filtered_lrelu_case(int64_t batch, at::Device device) {
   const int64_t size = 52, between = 2 * size + 6, out = size - 2;
-  const at::Tensor x = at::randn({batch, 32, size, size}), bias = at::randn({32});
-  const at::Tensor half = at::hann_window(7, false).narrow(0, 1, 6) + 0.1;
+  const at::Tensor x = at::randn({batch, 32, size, size}, device), bias = at::randn({32}, device);
+  const at::Tensor half = at::hann_window(7, false, device).narrow(0, 1, 6) + 0.1;
   const at::Tensor taps = at::cat({half, half.flip({0})}) / (2 * half.sum());
   const FilteredLreluOptions options{.up = 2, .down = 2, .padding = {9, 8, 9, 8}, .clamp = 256.0};
   const auto planes = static_cast<double>(batch * 32);
@@ -103,14 +103,15 @@ at::Tensor decode(const Tensors& in, KernelPath path) {
   return line_decoder(in[0], in[1], in[2], layers);
 }
 
-KernelCase line_decoder_case(int64_t batch) {
+KernelCase line_decoder_case(int64_t batch, at::Device device) {
   const int64_t side = 64, rank = 8, widths[] = {32, 64, 128, 64, 32};
-  const at::Tensor x = at::randn({batch, 32, side * side});
-  Tensors in{x, at::randn({batch * 32, side, rank}), at::randn({batch * 32, rank, side})};
+  const at::Tensor x = at::randn({batch, 32, side * side}, device);
+  Tensors in{x, at::randn({batch * 32, side, rank}, device),
+             at::randn({batch * 32, rank, side}, device)};
   double products = 0;
   for (int k = 0; k < 4; ++k) {
-    in.push_back(at::randn({widths[k + 1], widths[k]}) / std::sqrt(widths[k]));
-    in.push_back(at::randn({widths[k + 1]}));
+    in.push_back(at::randn({widths[k + 1], widths[k]}, device) / std::sqrt(widths[k]));
+    in.push_back(at::randn({widths[k + 1]}, device));
     products += static_cast<double>(widths[k] * widths[k + 1] * batch * side * side);
   }
   const double lines = count(x.sizes()) * rank;
@@ -123,6 +124,7 @@ KernelCase line_decoder_case(int64_t batch) {
           .backward = {4 * (products + lines), 3 * bytes_of({x})}};
 }
 
+/// On GPUs LibTorch's own operator is taken.
 KernelCase conv2d_3x3_case(int64_t batch) {
   const int64_t channels = 128, side = 64;
   const at::Tensor x = at::randn({batch, channels, side, side}),
@@ -148,9 +150,12 @@ double bytes_of(const Tensors& tensors) {
   return static_cast<double>(sum);
 }
 
-std::vector<KernelCase> kernel_cases(int64_t batch) {
-  return {bias_act_case(batch), upfirdn2d_case(batch), filtered_lrelu_case(batch),
-          conv2d_3x3_case(batch), line_decoder_case(batch)};
+std::vector<KernelCase> kernel_cases(int64_t batch, at::Device device) {
+  std::vector<KernelCase> cases{bias_act_case(batch, device), upfirdn2d_case(batch, device),
+                                filtered_lrelu_case(batch, device),
+                                line_decoder_case(batch, device)};
+  if (device.is_cpu()) cases.insert(cases.end() - 1, conv2d_3x3_case(batch));
+  return cases;
 }
 
 }  // namespace galette

@@ -27,8 +27,9 @@ struct KernelCase {
   Cost forward, backward;
 };
 
-/// bias_act, upfirdn2d, filtered_lrelu and line_decoder on `batch` samples of random numbers.
-std::vector<KernelCase> kernel_cases(int64_t batch);
+/// bias_act, upfirdn2d, filtered_lrelu, line_decoder, and on CPUs conv2d_3x3, on `batch` samples of
+/// random numbers on a device.
+std::vector<KernelCase> kernel_cases(int64_t batch, at::Device device);
 
 double bytes_of(const Tensors& tensors);
 

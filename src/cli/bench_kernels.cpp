@@ -14,7 +14,10 @@
 #include "base/option_table.h"
 #include "cli/bench_kernel_cases.h"
 #include "cli/bench_timing.h"
+#include "cli/device_option.h"
 #include "kernels/multi_tensor.h"
+#include "parallel/device_choice.h"
+#include "parallel/gpu.h"
 #include "parallel/mpi_communicator.h"
 
 namespace galette {
@@ -25,6 +28,7 @@ constexpr double kGiga = 1e9;
 struct KernelBench {
   int64_t repeat = 5;
   int64_t batch = 4;
+  std::string device = "auto";
   bool json = false;
   OptionTable table;
 
@@ -32,6 +36,7 @@ struct KernelBench {
     const Defines nothing = Defines::nothing;
     table.add("batch", nothing, batch, "samples of each tensor", {1, 1024});
     table.add("repeat", nothing, repeat, "timed runs of each measurement", {1, 1000});
+    add_device_option(table, device);
     table.add_flag("json", json, "print one JSON object");
   }
 };
@@ -68,10 +73,15 @@ double difference(const Tensors& ours, const Tensors& plain) {
 
 class KernelTimer {
  public:
-  KernelTimer(int64_t repeat, Communicator& comm) : repeat_(repeat), comm_(comm) {}
+  KernelTimer(int64_t repeat, at::Device device, Communicator& comm)
+      : repeat_(repeat), device_(device), comm_(comm) {}
 
   double seconds(const std::function<void()>& run) const {
-    return median_seconds(run, repeat_, comm_);
+    const auto run_and_wait = [&] {
+      run();
+      wait_for_device(device_);
+    };
+    return median_seconds(run_and_wait, repeat_, comm_);
   }
 
   void add(const KernelCase& c, nlohmann::ordered_json& results) const {
@@ -96,7 +106,8 @@ class KernelTimer {
   /// The optimiser's operators work in place and have no backward pass.
   void add_optimiser(nlohmann::ordered_json& results) const {
     const int64_t n = 4'000'000;
-    const at::Tensor theta = at::randn({n}), grad = at::randn({n}), v = at::rand({n});
+    const at::Tensor theta = at::randn({n}, device_), grad = at::randn({n}, device_),
+                     v = at::rand({n}, device_);
     const AdamStep step{.lr = 1e-3, .step = 10};
     const Tensors ours{theta.clone(), v.clone()}, plain{theta.clone(), v.clone()};
     const auto our_adam = [&] { adam_step(ours[0], grad, ours[1], step); };
@@ -121,22 +132,27 @@ class KernelTimer {
   }
 
   int64_t repeat_;
+  at::Device device_;
   Communicator& comm_;
 };
 
-nlohmann::ordered_json measure(const KernelBench& o, Communicator& comm) {
+nlohmann::ordered_json measure(const KernelBench& o, MpiCommunicator& comm) {
   at::manual_seed(0);
-  const KernelTimer timer(o.repeat, comm);
-  const int64_t side = 1024;
-  const at::Tensor a = at::randn({side, side}), b = at::randn({side, side});
-  const at::Tensor from = at::randn({int64_t{1} << 24});
+  const at::Device device = use_device(o.device, comm);
+  const KernelTimer timer(o.repeat, device, comm);
+  // A GPU needs more to do until it is as fast as it can be.
+  const int64_t side = device.is_cuda() ? 8192 : 1024;
+  const int64_t numbers = int64_t{1} << (device.is_cuda() ? 28 : 24);
+  const at::Tensor a = at::randn({side, side}, device), b = at::randn({side, side}, device);
+  const at::Tensor from = at::randn({numbers}, device);
   at::Tensor product = at::empty_like(a), to = at::empty_like(from);
   const double product_seconds = timer.seconds([&] { at::mm_out(product, a, b); });
   const double copy_seconds = timer.seconds([&] { to.copy_(from); });
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
-  for (const KernelCase& c : kernel_cases(o.batch)) timer.add(c, results);
+  for (const KernelCase& c : kernel_cases(o.batch, device)) timer.add(c, results);
   timer.add_optimiser(results);
   return {
+      {"device", c10::DeviceTypeName(device.type(), true)},
       {"ranks", comm.size()},
       {"threads_per_rank", at::get_num_threads()},
       {"batch", o.batch},

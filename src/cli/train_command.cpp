@@ -24,6 +24,7 @@
 #include "training/run_log.h"
 #include "training/snapshot_metrics.h"
 #include "training/train_detectors.h"
+#include "training/train_networks.h"
 #include "training/train_options.h"
 #include "training/trainer.h"
 
@@ -121,9 +122,7 @@ int train_watched(TrainCommand& command, const TrainProcess& process) {
   const std::string threads = divide_threads(comm.handle());
   const TrainDetectors detectors = open_detectors(options, comm);
   log_notices(command, facts, detectors);
-  at::globalContext().setBenchmarkCuDNN(!options.nobench);
-  at::globalContext().setAllowTF32CuDNN(options.precision == "tf32");
-  at::globalContext().setAllowTF32CuBLAS(options.precision == "tf32");
+  set_gpu_arithmetic(options);
   if (options.dry_run) {
     log_summary(command, data, "none (dry run)", threads, process.device.text);
     log_sizes(options, {facts.resolution, facts.channels, data.label_dim()});

@@ -83,6 +83,12 @@ std::optional<at::ScalarType> low_precision_type(const TrainOptions& o) {
 
 }  // namespace
 
+void set_gpu_arithmetic(const TrainOptions& options) {
+  at::globalContext().setBenchmarkCuDNN(!options.nobench);
+  at::globalContext().setAllowTF32CuDNN(options.precision == "tf32");
+  at::globalContext().setAllowTF32CuBLAS(options.precision == "tf32");
+}
+
 at::TensorOptions tensor_options(const TrainOptions& options) {
   return at::TensorOptions(device_of(options.gpu))
       .dtype(options.precision == "fp64" ? at::kDouble : at::kFloat);

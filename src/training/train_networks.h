@@ -19,6 +19,10 @@ struct ImageShape {
   int64_t label_dim = 0;  ///< 0 when training is not conditional
 };
 
+/// How LibTorch computes on GPUs in a run of this precision: with or without TF32, trying out
+/// convolution algorithms or not. For the whole process.
+void set_gpu_arithmetic(const TrainOptions& options);
+
 /// Element type and device of a run's tensors.
 at::TensorOptions tensor_options(const TrainOptions& options);
 

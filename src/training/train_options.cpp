@@ -175,17 +175,6 @@ void check_dataset(const TrainOptions& o, const DatasetFacts& data) {
   }
 }
 
-void check_precision(const TrainOptions& o) {
-  if (o.fp32 && o.precision != "auto" && o.precision != "fp32") {
-    throw InputError(
-        fmt::format("--fp32=true contradicts --precision={}: give one of them", o.precision));
-  }
-  if (o.gpu < 0 && (o.precision == "fp16" || o.precision == "tf32")) {
-    throw InputError(fmt::format(
-        "--precision={} needs a GPU, and this run has none: give auto, fp32 or bf16", o.precision));
-  }
-}
-
 /// Batch, ranks, micro-batch and minibatch-std group must divide each other without remainder.
 void check_batch(const TrainOptions& o, int ranks) {
   if (o.batch % ranks != 0) {
@@ -227,6 +216,17 @@ OptionTable train_option_table(TrainOptions& options) {
   add_safety_options(table, options);
   add_machine_options(table, options);
   return table;
+}
+
+void check_precision(const TrainOptions& o) {
+  if (o.fp32 && o.precision != "auto" && o.precision != "fp32") {
+    throw InputError(
+        fmt::format("--fp32=true contradicts --precision={}: give one of them", o.precision));
+  }
+  if (o.gpu < 0 && (o.precision == "fp16" || o.precision == "tf32")) {
+    throw InputError(fmt::format(
+        "--precision={} needs a GPU, and this run has none: give auto, fp32 or bf16", o.precision));
+  }
 }
 
 void check_options(const TrainOptions& o, int ranks) {

@@ -107,6 +107,9 @@ OptionTable train_option_table(TrainOptions& options);
 /// The rules that need no dataset: ranks, folders, files, precision. Throws InputError.
 void check_options(const TrainOptions& options, int ranks);
 
+/// That --precision and --fp32 agree, and that this rank's device can do it. Throws InputError.
+void check_precision(const TrainOptions& options);
+
 /// That --keep-best is one of --metrics and can be computed with detector networks of some kinds.
 /// Throws InputError.
 void check_keep_best(const TrainOptions& options, const std::vector<std::string>& detectors);

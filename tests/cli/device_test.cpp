@@ -44,9 +44,11 @@ INSTANTIATE_TEST_SUITE_P(
                       "metrics --network=none.h5 --metrics=eqr8",
                       "project --network=none.h5 --target=none.png --outdir=none",
                       "spectra stats --source=none.h5",
-                      "spectra calc --source=none.h5 --mean=0 --std=1 --dest=none"),
+                      "spectra calc --source=none.h5 --mean=0 --std=1 --dest=none",
+                      "bench step --cfg=creps --resolution=8 --batch=8", "bench image",
+                      "bench kernels"),
     [](const auto& command) {
-      std::string name = command.param.substr(0, command.param.find(" -"));
+      std::string name = command.param.substr(0, command.param.find(" --"));
       std::replace(name.begin(), name.end(), ' ', '_');
       return name;
     });
@@ -143,6 +145,14 @@ TEST(BenchStep, CountsTheOperationsOfAPhase) {
   // The average of two flat arrays is one operation.
   EXPECT_EQ(report.at("phases").at("EMA").at("operations").at("galette::ema_update"), 1);
   EXPECT_EQ(report.at("phases").at("Dmain").at("operations").at("galette::adam_step"), 1);
+}
+
+TEST(BenchStep, SixteenBitFloatsNeedAGpu) {
+  const Outcome o = run_program(2,
+                                "bench step --cfg=stylegan2 --resolution=8 --batch=8 "
+                                "--precision=fp16 --device=cpu");
+  EXPECT_EQ(o.code, 2);
+  EXPECT_THAT(o.complaint(), HasSubstr("--precision=fp16 needs a GPU"));
 }
 
 }  // namespace
