@@ -12,6 +12,7 @@
 #include "cli/metrics_inputs.h"
 #include "io/json_lines.h"
 #include "io/together.h"
+#include "metrics/detector_options.h"
 #include "metrics/feature_cache.h"
 #include "parallel/device_choice.h"
 #include "parallel/mpi_communicator.h"
@@ -57,16 +58,7 @@ OptionTable metrics_option_table(MetricsOptions& o) {
                         "50k",
                         [](const std::string& name) { parse_metric(name); })
       .required();
-  table
-      .add_list("detector", nothing, o.detectors,
-                "weights of Inception-v3, VGG16 or EfficientNet-Lite0: *.pth or *.safetensors")
-      .default_text("none");
-  table
-      .add("detector-heads", nothing, o.heads,
-           "heads of LPIPS for ppl2_wend, if they are not with VGG16")
-      .default_text("in --detector");
-  table.add("cache", nothing, o.cache, "folder that keeps features of real images, or off")
-      .default_text("galette in $XDG_CACHE_HOME or ~/.cache");
+  add_detector_options(table, o.detectors, o.heads, o.cache);
   add_device_option(table, o.device);
   table.add_flag("json", o.json, "print JSON lines");
   return table;

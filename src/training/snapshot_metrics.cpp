@@ -8,6 +8,14 @@
 #include "io/json_lines.h"
 
 namespace galette {
+namespace {
+
+std::optional<io::Dataset> unmirrored(const TrainOptions& options, const io::Dataset& data) {
+  if (!options.mirror) return std::nullopt;
+  return io::Dataset::open(data.info().path, {.labels = options.cond});
+}
+
+}  // namespace
 
 SnapshotMetrics::SnapshotMetrics(const TrainOptions& options, const RunDirectory& run,
                                  Communicator& comm, const io::Dataset& data,
@@ -16,7 +24,8 @@ SnapshotMetrics::SnapshotMetrics(const TrainOptions& options, const RunDirectory
       run_(run),
       comm_(comm),
       detectors_(detectors),
-      data_(io::Dataset::open(data.info().path, {.labels = options.cond})) {
+      unmirrored_(unmirrored(options, data)),
+      data_(unmirrored_ ? *unmirrored_ : data) {
   const std::vector<std::string> kinds = detectors.kinds();
   for (const std::string& name : options.metrics) {
     const Metric metric = parse_metric(name);

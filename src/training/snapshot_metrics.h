@@ -45,7 +45,8 @@ class SnapshotMetrics {
   const RunDirectory& run_;
   Communicator& comm_;
   const TrainDetectors& detectors_;
-  io::Dataset data_;  ///< without mirror images, as `galette metrics` sees it
+  std::optional<io::Dataset> unmirrored_;  ///< where the run mirrors images
+  const io::Dataset& data_;                ///< without mirror images, as `galette metrics` sees it
   std::vector<Metric> metrics_;
 };
 

@@ -9,6 +9,7 @@
 
 #include "base/time_text.h"
 #include "io/check.h"
+#include "metrics/detector_options.h"
 #include "metrics/metric_name.h"
 #include "parallel/device_choice.h"
 #include "training/augment.h"
@@ -80,17 +81,7 @@ void add_output_options(OptionTable& table, TrainOptions& o) {
   table.add_checked_list("metrics", no, o.metrics,
                          "metrics of every network snapshot but the first",
                          [](const std::string& name) { parse_metric(name); });
-  table
-      .add_list("detector", no, o.detectors,
-                "weights of the networks that metrics look through, Inception-v3, VGG16 or "
-                "EfficientNet-Lite0: *.pth or *.safetensors")
-      .default_text("none");
-  table
-      .add("detector-heads", no, o.detector_heads,
-           "heads of LPIPS for ppl2_wend, if they are not with VGG16")
-      .default_text("in --detector");
-  table.add("cache", no, o.cache, "folder that keeps features of real images, or off")
-      .default_text("galette in $XDG_CACHE_HOME or ~/.cache");
+  add_detector_options(table, o.detectors, o.detector_heads, o.cache);
   table.add("metrics-at-start", no, o.metrics_at_start,
             "compute the metrics of the first snapshot, too, after one iteration");
   table.add(
