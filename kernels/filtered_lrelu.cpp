@@ -16,6 +16,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/filtered_lrelu_math.h"
 #include "kernels/fir_taps.h"
+#include "kernels/upload.h"
 
 namespace galette {
 namespace {
@@ -24,24 +25,29 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 using OptionalTensor = std::optional<at::Tensor>;
 
-/// What a call and its derivatives share. Taps are oriented, contain the gains, and are constants.
+/// The filter of a stage. It is a constant, and read as it is: what differs between uses is here.
+struct StageFilter {
+  at::Tensor values;       ///< 1-D for both axes, 2-D, or undefined: identity
+  bool is_turned = false;  ///< reversed along all axes
+  double gain = 1;         ///< of both axes together
+
+  StageFilter turned() const { return {values, !is_turned, gain}; }
+};
+
+/// What a call and its derivatives share.
 struct Setup : torch::CustomClassHolder {
   FilteredLreluCall call;
-  at::Tensor up_taps, down_taps;  ///< 1-D for both axes, or 2-D
+  StageFilter up, down;
 };
 using SetupPtr = c10::intrusive_ptr<Setup>;
 
-at::Tensor flipped(const at::Tensor& taps) {
-  return taps.dim() == 1 ? taps.flip({0}) : taps.flip({0, 1});
-}
-
-/// Taps with a total gain of `gain`, in the type that the device computes in.
-at::Tensor oriented_taps(const at::Tensor& x, const at::Tensor& filter, bool flip, double gain) {
-  const bool in_double = x.is_cpu() || x.scalar_type() == at::kDouble;
-  const auto options = x.options().dtype(in_double ? at::kDouble : at::kFloat);
-  if (!filter.defined()) return at::full({1, 1}, gain, options);
-  const at::Tensor taps = filter.to(options) * (filter.dim() == 1 ? std::sqrt(gain) : gain);
-  return flip ? taps : flipped(taps);
+/// On GPUs the values lie there, in the type that the body computes in.
+StageFilter stage_filter(const at::Tensor& x, const at::Tensor& filter, bool flip, double gain) {
+  StageFilter stage{filter, !flip, gain};
+  if (!filter.defined() || x.is_cpu()) return stage;
+  const at::ScalarType type = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  stage.values = upload(filter, x.options().dtype(type)).contiguous();
+  return stage;
 }
 
 SetupPtr adjoint(const Setup& setup) {
@@ -52,8 +58,8 @@ SetupPtr adjoint(const Setup& setup) {
   back->call.up_y = transposed(setup.call.down_y);
   back->call.down_x = transposed(setup.call.up_x);
   back->call.down_y = transposed(setup.call.up_y);
-  back->up_taps = flipped(setup.down_taps);
-  back->down_taps = flipped(setup.up_taps);
+  back->up = setup.down.turned();
+  back->down = setup.up.turned();
   return back;
 }
 
@@ -62,8 +68,14 @@ LreluTaps views(const HostTaps& taps) {
   return {nullptr, nullptr, taps.full.data()};
 }
 
-at::Tensor matrix(const at::Tensor& taps) {
-  return (taps.dim() == 1 ? taps.outer(taps) : taps).contiguous();
+HostTaps taps_of(const StageFilter& filter) {
+  return host_taps(filter.values, !filter.is_turned, filter.gain);
+}
+
+DeviceTaps device_taps(const StageFilter& filter) {
+  const at::Tensor& values = filter.values;
+  return {values.defined() ? values.const_data_ptr() : nullptr,
+          values.defined() && values.dim() == 1, filter.is_turned, filter.gain};
 }
 
 /// x [N, C, H, W] -> y; writes or reads `codes` as the call says.
@@ -80,12 +92,10 @@ at::Tensor run(const Setup& setup, const at::Tensor& input, const at::Tensor& bi
   uint8_t* const c = codes.defined() ? codes.mutable_data_ptr<uint8_t>() : nullptr;
   RECORD_FUNCTION("galette::filtered_lrelu", {});
   if (x.is_cuda()) {
-    const at::Tensor up = matrix(setup.up_taps), down = matrix(setup.down_taps);
-    filtered_lrelu_cuda(call, up.const_data_ptr(), down.const_data_ptr(), x.const_data_ptr(), b, c,
-                        y.mutable_data_ptr(), current_cuda_stream(x));
+    filtered_lrelu_cuda(call, device_taps(setup.up), device_taps(setup.down), x.const_data_ptr(), b,
+                        c, y.mutable_data_ptr(), current_cuda_stream(x));
   } else {
-    const HostTaps up = host_taps(setup.up_taps, true, 1);
-    const HostTaps down = host_taps(setup.down_taps, true, 1);
+    const HostTaps up = taps_of(setup.up), down = taps_of(setup.down);
     filtered_lrelu_cpu(call, views(up), views(down), x.const_data_ptr(), b, c,
                        y.mutable_data_ptr());
   }
@@ -196,8 +206,8 @@ SetupPtr make_setup(const at::Tensor& x, const at::Tensor& up_filter, const at::
   call.slope = o.slope;
   call.clamp = o.clamp.value_or(std::numeric_limits<double>::infinity());
   const double gain = o.gain * static_cast<double>(o.up * o.up);
-  setup->up_taps = oriented_taps(x, up_filter, o.flip_filter, gain);
-  setup->down_taps = oriented_taps(x, down_filter, o.flip_filter, 1);
+  setup->up = stage_filter(x, up_filter, o.flip_filter, gain);
+  setup->down = stage_filter(x, down_filter, o.flip_filter, 1);
   return setup;
 }
 

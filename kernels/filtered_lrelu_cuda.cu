@@ -40,44 +40,80 @@ struct Stretch {
   __device__ int64_t size() const { return end - begin; }
 };
 
-/// One value of v before its activation; taps [y.taps, x.taps] meet the samples (plane + bias).
+/// The oriented taps of a stage but for its gain. Tap (ky, kx) is the factor of row ky times tap kx
+/// of the row.
+template <typename T>
+struct Taps {
+  const T* values;
+  bool is_vector, is_turned;
+  T gain;
+
+  explicit Taps(const DeviceTaps& taps)
+      : values(static_cast<const T*>(taps.values)),
+        is_vector(taps.is_vector),
+        is_turned(taps.is_turned),
+        gain(static_cast<T>(taps.gain)) {}
+
+  struct Row {
+    const T* first;
+    int64_t step;
+    T factor;
+    __device__ T operator[](int64_t kx) const { return first == nullptr ? T(1) : first[kx * step]; }
+  };
+  __device__ Row row(int64_t ky, int64_t rows, int64_t columns) const {
+    if (values == nullptr) return {nullptr, 0, T(1)};
+    const int64_t y = is_turned ? rows - 1 - ky : ky;
+    const T* const begin = is_vector ? values : values + y * columns;
+    return {is_turned ? begin + columns - 1 : begin, is_turned ? -1 : 1,
+            is_vector ? values[y] : T(1)};
+  }
+};
+
+/// One value of v before its activation; its taps meet the samples (plane + bias).
 template <typename S, typename T>
-__device__ T filter_up(const FilteredLreluCall& call, const T* taps, const S* plane, T bias,
+__device__ T filter_up(const FilteredLreluCall& call, const Taps<T>& taps, const S* plane, T bias,
                        int64_t my, int64_t mx) {
   const UpFirDnAxis &ay = call.up_y, &ax = call.up_x;
   T sum = 0;
   for (int64_t ky = floor_mod(ay.pad - my, ay.up); ky < ay.taps; ky += ay.up) {
     const int64_t sy = floor_div(my + ky - ay.pad, ay.up);
     if (sy < 0 || sy >= ay.in) continue;
+    const auto row = taps.row(ky, ay.taps, ax.taps);
+    T part = 0;
     for (int64_t kx = floor_mod(ax.pad - mx, ax.up); kx < ax.taps; kx += ax.up) {
       const int64_t sx = floor_div(mx + kx - ax.pad, ax.up);
       if (sx < 0 || sx >= ax.in) continue;
-      sum += taps[ky * ax.taps + kx] * (static_cast<T>(plane[sy * ax.in + sx]) + bias);
+      part += row[kx] * (static_cast<T>(plane[sy * ax.in + sx]) + bias);
     }
+    sum += row.factor * part;
   }
-  return sum;
+  return taps.gain * sum;
 }
 
 template <typename S, typename T>
-__device__ T filter_down(const FilteredLreluCall& call, const T* taps, const T* v, int64_t v_width,
-                         const Stretch& rows, const Stretch& columns, int64_t qy, int64_t qx) {
+__device__ T filter_down(const FilteredLreluCall& call, const Taps<T>& taps, const T* v,
+                         int64_t v_width, const Stretch& rows, const Stretch& columns, int64_t qy,
+                         int64_t qx) {
   const UpFirDnAxis &ay = call.down_y, &ax = call.down_x;
   T sum = 0;
   for (int64_t ky = 0; ky < ay.taps; ++ky) {
     const int64_t my = qy * ay.down + ky - ay.pad;
     if (my < 0 || my >= ay.in) continue;
+    const auto row = taps.row(ky, ay.taps, ax.taps);
+    T part = 0;
     for (int64_t kx = 0; kx < ax.taps; ++kx) {
       const int64_t mx = qx * ax.down + kx - ax.pad;
       if (mx < 0 || mx >= ax.in) continue;
-      sum += taps[ky * ax.taps + kx] * v[(my - rows.begin) * v_width + mx - columns.begin];
+      part += row[kx] * v[(my - rows.begin) * v_width + mx - columns.begin];
     }
+    sum += row.factor * part;
   }
-  return sum;
+  return taps.gain * sum;
 }
 
 /// The tile's part of v into shared memory; each thread makes the four rows of a byte of codes.
 template <typename S, typename T>
-__device__ void make_v(const FilteredLreluCall& call, const CodeLayout& layout, const T* taps,
+__device__ void make_v(const FilteredLreluCall& call, const CodeLayout& layout, const Taps<T>& taps,
                        const S* plane, T bias, uint8_t* codes, const Stretch& rows,
                        const Stretch& columns, int64_t v_width, T* v) {
   const T slope = static_cast<T>(call.slope), clamp = static_cast<T>(call.clamp);
@@ -105,7 +141,7 @@ __device__ void make_v(const FilteredLreluCall& call, const CodeLayout& layout, 
 
 template <typename S>
 __global__ void filtered_lrelu_kernel(FilteredLreluCall call, CodeLayout layout, Tiles tiles,
-                                      const arithmetic_t<S>* up, const arithmetic_t<S>* down,
+                                      Taps<arithmetic_t<S>> up, Taps<arithmetic_t<S>> down,
                                       const S* x, const S* bias, uint8_t* codes, S* y) {
   using T = arithmetic_t<S>;
   extern __shared__ double shared[];
@@ -146,8 +182,9 @@ Tiles choose_tiles(const FilteredLreluCall& call) {
 
 }  // namespace
 
-void filtered_lrelu_cuda(const FilteredLreluCall& call, const void* up, const void* down,
-                         const void* x, const void* bias, uint8_t* codes, void* y, void* stream) {
+void filtered_lrelu_cuda(const FilteredLreluCall& call, const DeviceTaps& up,
+                         const DeviceTaps& down, const void* x, const void* bias, uint8_t* codes,
+                         void* y, void* stream) {
   const Tiles tiles = choose_tiles(call);
   const int64_t count = call.planes * tiles.across * tiles.down;
   const auto blocks = static_cast<unsigned>(count < 65536 ? count : 65536);
@@ -156,8 +193,8 @@ void filtered_lrelu_cuda(const FilteredLreluCall& call, const void* up, const vo
     using T = arithmetic_t<S>;
     filtered_lrelu_kernel<S>
         <<<blocks, kCudaThreads, tiles.v_size() * sizeof(T), static_cast<cudaStream_t>(stream)>>>(
-            call, code_layout(call), tiles, static_cast<const T*>(up), static_cast<const T*>(down),
-            static_cast<const S*>(x), static_cast<const S*>(bias), codes, static_cast<S*>(y));
+            call, code_layout(call), tiles, Taps<T>(up), Taps<T>(down), static_cast<const S*>(x),
+            static_cast<const S*>(bias), codes, static_cast<S*>(y));
   });
   CUDA_CHECK(cudaGetLastError());
 }

@@ -71,16 +71,24 @@ GALETTE_HOST_DEVICE inline void apply_code(V& v, const V& slope, const I& code) 
 }
 
 /// x [planes, up_y.in, up_x.in], bias [channels] or null, codes uint8 [planes, rows, columns] of
-/// code_layout, y [planes, down_y.out, down_x.out]. Oriented taps with all gains: the CPU body
-/// takes host_taps-like vectors, the CUDA body matrices on the device, in the type it computes in.
+/// code_layout, y [planes, down_y.out, down_x.out]. The CPU body takes oriented taps with all
+/// gains, as host_taps gives them.
 struct LreluTaps {
   const double* x = nullptr;  ///< a vector per axis, or
   const double* y = nullptr;
   const double* full = nullptr;  ///< a matrix [y.taps, x.taps]
 };
+/// A filter as it lies on the device, in the type that the CUDA body computes in, which orients it.
+struct DeviceTaps {
+  const void* values = nullptr;  ///< null: one
+  bool is_vector = false;        ///< for both axes; else a matrix [y.taps, x.taps]
+  bool is_turned = false;        ///< reversed along all axes
+  double gain = 1;
+};
 void filtered_lrelu_cpu(const FilteredLreluCall& call, const LreluTaps& up, const LreluTaps& down,
                         const void* x, const void* bias, uint8_t* codes, void* y);
-void filtered_lrelu_cuda(const FilteredLreluCall& call, const void* up, const void* down,
-                         const void* x, const void* bias, uint8_t* codes, void* y, void* stream);
+void filtered_lrelu_cuda(const FilteredLreluCall& call, const DeviceTaps& up,
+                         const DeviceTaps& down, const void* x, const void* bias, uint8_t* codes,
+                         void* y, void* stream);
 
 }  // namespace galette

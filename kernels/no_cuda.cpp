@@ -56,8 +56,8 @@ void demodulation_curvature_cuda(const DemodulationCall&, const DemodulationPoin
   no_cuda("demodulation");
 }
 
-void filtered_lrelu_cuda(const FilteredLreluCall&, const void*, const void*, const void*,
-                         const void*, uint8_t*, void*, void*) {
+void filtered_lrelu_cuda(const FilteredLreluCall&, const DeviceTaps&, const DeviceTaps&,
+                         const void*, const void*, uint8_t*, void*, void*) {
   no_cuda("filtered_lrelu");
 }
 
