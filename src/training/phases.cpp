@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/host_name.h"
+#include "base/memory_use.h"
 #include "training/losses.h"
 
 namespace galette {
@@ -24,6 +25,10 @@ constexpr double kAverageDecay = 0.998;
 
 bool is_generator_phase(Phase phase) {
   return phase == Phase::g_main || phase == Phase::g_reg;
+}
+
+bool is_lazy(Phase phase) {
+  return phase == Phase::g_reg || phase == Phase::d_reg;
 }
 
 /// Every other sample takes part in path-length regularisation, by its number in the whole batch.
@@ -83,6 +88,15 @@ PhaseRunner::PhaseRunner(TrainState& state, const LossConfig& config, const Batc
                  reduction_config(state.d->arena(), *state.d_adam, comm, overlap)) {}
 
 GradientHealth PhaseRunner::run(Phase phase, const RealBatch& reals) {
+  if (!is_lazy(phase)) return run_now(phase, reals);
+  // At 128x128 with full widths a tenth of the peak, for a hundredth of the time.
+  release_freed_memory();
+  const GradientHealth health = run_now(phase, reals);
+  release_freed_memory();
+  return health;
+}
+
+GradientHealth PhaseRunner::run_now(Phase phase, const RealBatch& reals) {
   const bool generator = is_generator_phase(phase);
   require_grad(state_, generator);
   (generator ? state_.g->arena() : state_.d->arena()).clear_gradients();

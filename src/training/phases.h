@@ -48,6 +48,7 @@ class PhaseRunner {
     InputMagnitudes magnitudes;  ///< rows for the layers that keep an average
   };
 
+  GradientHealth run_now(Phase phase, const RealBatch& reals);
   void g_main(int64_t step);
   GradientHealth g_reg();
   void d_main(int64_t step, const RealBatch& reals, BatchSums& sums);
