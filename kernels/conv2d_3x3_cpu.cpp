@@ -429,24 +429,15 @@ void weight_gradient(const Conv3x3Call& call, const float* x, const float* dy, f
       [&](Nothing&, int64_t group) GALETTE_FORCE_INLINE { sums.write_group(group, dweight); });
 }
 
-/// Calls f(size of a vector) for this machine.
-template <class F>
-void dispatch(const F& f) {
-#if defined(__x86_64__)
-  if (vector_bytes() == 64) return f(std::integral_constant<int, 64>());
-#endif
-  f(std::integral_constant<int, 32>());
-}
-
 }  // namespace
 
 void conv3x3_cpu(const Conv3x3Call& call, const float* x, const float* weight, float* y) {
-  dispatch([&](auto bytes) { convolve<bytes>(call, x, weight, y); });
+  with_vector_bytes([&](auto bytes) { convolve<bytes>(call, x, weight, y); });
 }
 
 void conv3x3_weight_gradient_cpu(const Conv3x3Call& call, const float* x, const float* dy,
                                  float* dweight) {
-  dispatch([&](auto bytes) { weight_gradient<bytes>(call, x, dy, dweight); });
+  with_vector_bytes([&](auto bytes) { weight_gradient<bytes>(call, x, dy, dweight); });
 }
 
 }  // namespace galette

@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <type_traits>
 
 #define GALETTE_FORCE_INLINE __attribute__((always_inline))
 
@@ -77,7 +78,16 @@ inline int vector_bytes() {
   return 32;
 }
 
-/// The same for a body written for vectors of `Bytes`, as vector_bytes() says.
+/// Calls f(bytes) with them as a constant of the type.
+template <class F>
+void with_vector_bytes(const F& f) {
+#if defined(__x86_64__)
+  if (vector_bytes() == 64) return f(std::integral_constant<int, 64>());
+#endif
+  f(std::integral_constant<int, 32>());
+}
+
+/// run_vectorised for a body written for vectors of `Bytes`, as vector_bytes() says.
 template <int Bytes, class Body>
 void run_vectors_of(const Body& body) {
 #if defined(__x86_64__)

@@ -131,14 +131,8 @@ void curvature(const LineDecoderCall& call, const LineDecoderInputs& in, const T
 /// Calls f(T(), size of a vector) for the call's element type and this machine.
 template <class F>
 void dispatch(const LineDecoderCall& call, const F& f) {
-  const auto with_size = [&](auto zero) {
-#if defined(__x86_64__)
-    if (vector_bytes() == 64) return f(zero, std::integral_constant<int, 64>());
-#endif
-    f(zero, std::integral_constant<int, 32>());
-  };
-  if (call.type == ElementType::kFloat64) return with_size(double());
-  with_size(float());
+  with_real_type(call.type,
+                 [&](auto zero) { with_vector_bytes([&](auto bytes) { f(zero, bytes); }); });
 }
 
 }  // namespace
