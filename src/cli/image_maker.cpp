@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "io/check.h"
+#include "kernels/upload.h"
 #include "models/stylegan3.h"
 
 namespace galette {
@@ -114,8 +115,8 @@ void ImageMaker::make(const at::Tensor& ws, uint32_t seed, int maximum,
     SynthesisOptions options;
     options.noise_mode = noise_mode_;
     options.random_noise = [&](int64_t /*layer*/, int64_t size) {
-      return at::randn({1, 1, size, size}, normals, at::TensorOptions(at::kFloat))
-          .to(g_.arena().options());
+      return upload(at::randn({1, 1, size, size}, normals, at::TensorOptions(at::kFloat)),
+                    g_.arena().options());
     };
     take(to_levels(g_.synthesize(ws, options)[0], maximum));
     return;

@@ -9,6 +9,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "cli/latents.h"
+#include "kernels/upload.h"
 
 namespace galette {
 namespace {
@@ -138,9 +139,9 @@ at::Tensor Projection::noise_penalty() const {
   return sum * config_.noise_weight;
 }
 
-double Projection::step() {
-  const at::Tensor shift =
-      at::randn(w_.value.sizes(), normals_, at::TensorOptions(at::kFloat)).to(w_.value.options());
+at::Tensor Projection::step() {
+  const at::Tensor shift = upload(
+      at::randn(w_.value.sizes(), normals_, at::TensorOptions(at::kFloat)), w_.value.options());
   const at::Tensor image = synthesize(w_.value + shift * latent_noise());
   const at::Tensor distance = distance_(image);
   (distance + noise_penalty()).backward();
@@ -154,7 +155,7 @@ double Projection::step() {
     noise.value.div_(noise.value.square().mean().sqrt());
   }
   image_ = image.detach();
-  return distance.item<double>();
+  return distance.detach();
 }
 
 }  // namespace galette

@@ -52,8 +52,9 @@ class Projection {
   Projection(const Generator& g, const LatentCloud& cloud, ImageDistance distance,
              const ProjectionConfig& config);
 
-  /// One of the `steps`; returns the distance before it. The image is kept for image().
-  double step();
+  /// One of the `steps`; returns the distance [] before it, and does not wait for a GPU. The image
+  /// is kept for image().
+  at::Tensor step();
   at::Tensor image() const { return image_; }
   /// [1, w_dim].
   at::Tensor w() const { return w_.value.detach(); }

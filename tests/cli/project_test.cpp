@@ -80,9 +80,9 @@ TEST(Projection, DescendsLpips) {
   const ImageDistance distance = lpips_distance(*lpips, target);
   EXPECT_NEAR(distance(target).item<double>(), 0, 1e-6);
   Projection projection(*g, sample_cloud(*g, at::zeros({1, 0})), distance, {.steps = 20});
-  const double first = projection.step();
+  const double first = projection.step().item<double>();
   double last = first;
-  for (int k = 1; k < 20; ++k) last = projection.step();
+  for (int k = 1; k < 20; ++k) last = projection.step().item<double>();
   EXPECT_LT(last, 0.7 * first);
 }
 
