@@ -184,7 +184,7 @@ void check(const at::Tensor& weight, const at::Tensor& style) {
 }
 
 at::Tensor plain(const at::Tensor& weight, const at::Tensor& style, bool demodulate, double gain) {
-  const at::Tensor scaled = weight.unsqueeze(0) * (style * gain).unsqueeze(1);
+  at::Tensor scaled = weight.unsqueeze(0) * (style * gain).unsqueeze(1);
   if (!demodulate) return scaled;
   const at::Tensor energy = at::mm(style.square(), weight.square().t());
   return scaled * (energy + kEpsilon).rsqrt().unsqueeze(2);

@@ -60,18 +60,20 @@ TEST_P(Demodulation, HasTheDerivativesOfTheFormula) {
 }
 
 /// Values, first and second derivatives, the latter of the style's gradient alone or of both.
-Tensors derivatives(KernelPath path, DemodulationEpsilon epsilon, bool only_style, double scale) {
+Tensors derivatives(KernelPath path, DemodulationEpsilon epsilon, bool only_style, double scale,
+                    at::Device device = at::kCPU) {
   const KernelPathGuard guard(path);
-  const at::Tensor w = (normal({40, 17, 3, 3}, 1) * scale).requires_grad_(true),
-                   s = (normal({3, 17}, 2) * scale).requires_grad_(true),
-                   g = normal({3, 40}, 3).requires_grad_(true);
+  const at::Tensor w = (normal({40, 17, 3, 3}, 1) * scale).to(device).requires_grad_(true),
+                   s = (normal({3, 17}, 2) * scale).to(device).requires_grad_(true),
+                   g = normal({3, 40}, 3).to(device).requires_grad_(true);
   const at::Tensor d = demodulation(w, s, epsilon);
   const Tensors first =
       torch::autograd::grad({d}, only_style ? Tensors{s} : Tensors{s, w}, {g}, true, true, false);
-  at::Tensor loss = (first[0] * normal({3, 17}, 4)).sum();
-  if (!only_style) loss = loss + (first[1] * normal({40, 17, 3, 3}, 5)).sum();
+  at::Tensor loss = (first[0] * normal({3, 17}, 4).to(device)).sum();
+  if (!only_style) loss = loss + (first[1] * normal({40, 17, 3, 3}, 5).to(device)).sum();
   Tensors all = torch::autograd::grad({loss}, {g, w, s}, {}, false, false, false);
   all.insert(all.end(), first.begin(), first.end());
+  all.push_back(d);
   return all;
 }
 
@@ -101,6 +103,20 @@ TEST_P(Demodulation, DoesNotDependOnThreads) {
 INSTANTIATE_TEST_SUITE_P(Epsilons, Demodulation,
                          ::testing::Values(DemodulationEpsilon::absolute,
                                            DemodulationEpsilon::relative));
+
+TEST(DemodulationCuda, EqualsTheCpu) {
+  if (!at::hasCUDA())
+    GTEST_SKIP() << "NO GPU: the CUDA body of demodulation is not tested on this machine";
+  for (const DemodulationEpsilon epsilon :
+       {DemodulationEpsilon::absolute, DemodulationEpsilon::relative}) {
+    for (const bool only_style : {true, false}) {
+      const Tensors cpu = derivatives(KernelPath::fused, epsilon, only_style, 1e-2);
+      const Tensors gpu = derivatives(KernelPath::fused, epsilon, only_style, 1e-2, at::kCUDA);
+      for (size_t k = 0; k < cpu.size(); ++k)
+        EXPECT_TRUE(at::allclose(cpu[k], gpu[k].cpu(), 1e-10, 1e-10)) << k;
+    }
+  }
+}
 
 TEST(DemodulationInput, HandlesEmptyOnes) {
   EXPECT_EQ(demodulation(normal({3, 4}, 1), normal({0, 4}, 2)).sizes(), at::IntArrayRef({0, 3}));

@@ -49,29 +49,44 @@ TEST_P(ModulatedWeight, HasTheDerivativesOfTheFormula) {
   testing::expect_second_gradients(f, inputs);
 }
 
+/// Second derivatives, of the style's gradient alone or of both, first ones and values.
+Tensors derivatives(KernelPath path, bool demodulate, bool only_style,
+                    at::Device device = at::kCPU) {
+  const KernelPathGuard guard(path);
+  const at::Tensor w = normal({70, 33}, 1).to(device).requires_grad_(true),
+                   s = normal({3, 33}, 2).to(device).requires_grad_(true),
+                   dy = normal({3, 70, 33}, 3).to(device).requires_grad_(true);
+  const at::Tensor y = modulated_weight(w, s, demodulate, 0.7);
+  const Tensors first =
+      torch::autograd::grad({y}, only_style ? Tensors{s} : Tensors{s, w}, {dy}, true, true, false);
+  at::Tensor loss = (first[0] * normal({3, 33}, 4).to(device)).sum();
+  if (!only_style) loss = loss + (first[1] * normal({70, 33}, 5).to(device)).sum();
+  Tensors all = torch::autograd::grad({loss}, {dy, w, s}, {}, false, false, true);
+  all.insert(all.end(), first.begin(), first.end());
+  all.push_back(y);
+  // Without demodulation the gradient of the style does not depend on it.
+  for (at::Tensor& t : all) t = t.defined() ? t.detach() : at::zeros({3, 33}, w.options());
+  return all;
+}
+
 TEST_P(ModulatedWeight, HasTheDerivativesOfTheComposition) {
-  const auto derivatives = [](KernelPath path, bool only_style) {
-    const KernelPathGuard guard(path);
-    const at::Tensor w = normal({70, 33}, 1).requires_grad_(true),
-                     s = normal({3, 33}, 2).requires_grad_(true),
-                     dy = normal({3, 70, 33}, 3).requires_grad_(true);
-    const at::Tensor y = modulated_weight(w, s, GetParam(), 0.7);
-    Tensors first = torch::autograd::grad({y}, only_style ? Tensors{s} : Tensors{s, w}, {dy}, true,
-                                          true, false);
-    at::Tensor loss = (first[0] * normal({3, 33}, 4)).sum();
-    if (!only_style) loss = loss + (first[1] * normal({70, 33}, 5)).sum();
-    Tensors second = torch::autograd::grad({loss}, {dy, w, s}, {}, false, false, true);
-    second.insert(second.end(), first.begin(), first.end());
-    return second;
-  };
   for (const bool only_style : {true, false}) {
-    const Tensors fused = derivatives(KernelPath::fused, only_style);
-    const Tensors plain = derivatives(KernelPath::plain, only_style);
-    for (size_t k = 0; k < plain.size(); ++k) {
-      // Without demodulation the gradient of the style is linear in it.
-      const at::Tensor value = fused[k].defined() ? fused[k] : at::zeros({1}, at::kDouble);
-      const at::Tensor expected = plain[k].defined() ? plain[k] : at::zeros({1}, at::kDouble);
-      EXPECT_TRUE(at::allclose(value.detach(), expected.detach(), 1e-11, 1e-11)) << k;
+    const Tensors fused = derivatives(KernelPath::fused, GetParam(), only_style);
+    const Tensors plain = derivatives(KernelPath::plain, GetParam(), only_style);
+    for (size_t k = 0; k < plain.size(); ++k)
+      EXPECT_TRUE(at::allclose(fused[k], plain[k], 1e-11, 1e-11)) << k;
+  }
+}
+
+TEST(ModulatedWeightCuda, EqualsTheCpu) {
+  if (!at::hasCUDA())
+    GTEST_SKIP() << "NO GPU: the CUDA body of modulated_weight is not tested on this machine";
+  for (const bool demodulate : {true, false}) {
+    for (const bool only_style : {true, false}) {
+      const Tensors cpu = derivatives(KernelPath::fused, demodulate, only_style);
+      const Tensors gpu = derivatives(KernelPath::fused, demodulate, only_style, at::kCUDA);
+      for (size_t k = 0; k < cpu.size(); ++k)
+        EXPECT_TRUE(at::allclose(cpu[k], gpu[k].cpu(), 1e-10, 1e-10)) << k;
     }
   }
 }
