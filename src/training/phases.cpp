@@ -247,11 +247,13 @@ void PhaseRunner::update_averages(const BatchSums& sums) {
 
   std::vector<at::Tensor> magnitudes = state_.g->magnitude_averages();
   if (magnitudes.empty()) return;
-  comm_.all_reduce(sums.magnitudes.sums, ReduceOp::sum);
+  const at::Tensor& rows = sums.magnitudes.sums;
+  comm_.all_reduce(rows, ReduceOp::sum);
+  const at::Tensor squares =
+      (rows.select(1, 0) / rows.select(1, 1)).to(magnitudes[0].scalar_type());
   for (size_t i = 0; i < magnitudes.size(); ++i) {
-    const at::Tensor row = sums.magnitudes.sums[static_cast<int64_t>(i)];
-    const at::Tensor square = (row[0] / row[1]).to(magnitudes[i].scalar_type());
-    at::lerp_out(magnitudes[i], square, magnitudes[i], config_.magnitude_beta);
+    at::lerp_out(magnitudes[i], squares[static_cast<int64_t>(i)], magnitudes[i],
+                 config_.magnitude_beta);
   }
 }
 
