@@ -130,22 +130,4 @@ at::Tensor Conv2dLayer::operator()(const at::Tensor& x) const {
   return config_.act(y, bias_.defined() ? bias_.to(x.scalar_type()) : bias_, 1);
 }
 
-at::Tensor minibatch_std(const at::Tensor& x, int64_t group_size, int64_t channels) {
-  const int64_t n = x.size(0), c = x.size(1), h = x.size(2), w = x.size(3);
-  const int64_t group = std::min(group_size, n);
-  TORCH_CHECK(n % group == 0, "minibatch_std: a batch of ", n, " is no multiple of the group ",
-              group);
-  TORCH_CHECK(c % channels == 0, "minibatch_std: ", c, " channels are no multiple of ", channels);
-  // In double precision: R1 differentiates small differences between samples. The layer is tiny.
-  const at::Tensor grouped =
-      x.to(at::kDouble).view({n / group, group, channels, c / channels, h, w});
-  const at::Tensor centred = grouped - grouped.mean({1}, true);
-  const at::Tensor deviation = (centred.square().mean({1}) + kEpsilon).sqrt();
-  const at::Tensor statistic = deviation.mean({2, 3, 4});  // [n/group, channels]
-  const at::Tensor extra = statistic.view({n / group, 1, channels, 1, 1})
-                               .expand({n / group, group, channels, h, w})
-                               .reshape({n, channels, h, w});
-  return at::cat({x, extra.to(x.scalar_type())}, 1);
-}
-
 }  // namespace galette

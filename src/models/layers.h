@@ -124,9 +124,4 @@ class Conv2dLayer {
   at::Tensor weight_, bias_, filter_;
 };
 
-/// Appends channels with the standard deviation over groups of `group_size` consecutive samples
-/// (Karras et al. 2018, section 3): x [N, C, H, W] -> [N, C+channels, H, W]. N must be a multiple
-/// of min(group_size, N). Groups of consecutive samples are never split between ranks.
-at::Tensor minibatch_std(const at::Tensor& x, int64_t group_size, int64_t channels);
-
 }  // namespace galette
