@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 
+#include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
 
