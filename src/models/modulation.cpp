@@ -16,8 +16,9 @@ at::Tensor largest(const at::Tensor& x) {
 }  // namespace
 
 Modulation Modulation::for_16_bits() const {
-  const double fan_in = static_cast<double>(weight.numel() / weight.size(0));
-  return {weight / (largest(weight) * std::sqrt(fan_in)), style / largest(style)};
+  const int64_t fan_in = weight.numel() / weight.size(0);
+  return {weight / (largest(weight) * std::sqrt(static_cast<double>(fan_in))),
+          style / largest(style)};
 }
 
 }  // namespace galette

@@ -69,8 +69,9 @@ at::Tensor StyleGan3Generator::Layer::convolve(const at::Tensor& x, const at::Te
     return at::conv2d(scaled, weight.to(x.scalar_type()), {}, {1, 1}, {pad, pad});
   };
   if (plan_.to_rgb) {
-    const double fan_in = static_cast<double>(weight_.numel() / weight_.size(0));
-    return full_convolution(x * per_channel(style * (gain / std::sqrt(fan_in)), x), weight_);
+    const int64_t fan_in = weight_.numel() / weight_.size(0);
+    const at::Tensor scale = gain / std::sqrt(static_cast<double>(fan_in));
+    return full_convolution(x * per_channel(style * scale, x), weight_);
   }
   const bool in_16_bits = at::isReducedFloatingType(x.scalar_type());
   const Modulation m = in_16_bits ? Modulation{to_unit_power(weight_), to_unit_power(style)}

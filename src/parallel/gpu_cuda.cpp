@@ -21,8 +21,8 @@ bool is_built_with_cuda() {
 
 std::vector<std::string> visible_gpus() {
   std::vector<std::string> ids;
-  const int count = c10::cuda::device_count();
-  for (int index = 0; index < count; ++index) {
+  const c10::DeviceIndex count = c10::cuda::device_count();
+  for (int index = 0; index < int{count}; ++index) {
     std::array<char, 32> id{};
     CUDA_CHECK(cudaDeviceGetPCIBusId(id.data(), static_cast<int>(id.size()), index));
     ids.emplace_back(id.data());

@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include <torch/csrc/autograd/autograd.h>
+
 namespace galette {
 
 AdversarialLoss generator_loss(const Critic& critic, const at::Tensor& images,

@@ -113,7 +113,7 @@ GradientHealth PhaseRunner::run_now(Phase phase, const RealBatch& reals) {
 }
 
 void PhaseRunner::g_main(int64_t step) {
-  constexpr Phase phase = Phase::g_main;
+  const Phase phase = Phase::g_main;
   const std::vector<int64_t> samples = plan_.samples(step);
   const at::Tensor c = inputs_.labels(phase, samples);
   const at::Tensor w = state_.g->map(inputs_.latents(phase, samples), c);
@@ -158,7 +158,7 @@ GradientHealth PhaseRunner::g_reg() {
 }
 
 void PhaseRunner::d_main(int64_t step, const RealBatch& reals, BatchSums& sums) {
-  constexpr Phase phase = Phase::d_main;
+  const Phase phase = Phase::d_main;
   const std::vector<int64_t> samples = plan_.samples(step);
   const at::Tensor c = inputs_.labels(phase, samples);
   at::Tensor images;
@@ -185,7 +185,7 @@ void PhaseRunner::d_main(int64_t step, const RealBatch& reals, BatchSums& sums) 
 }
 
 void PhaseRunner::d_reg(int64_t step, const RealBatch& reals) {
-  constexpr Phase phase = Phase::d_reg;
+  const Phase phase = Phase::d_reg;
   const int64_t first = step * plan_.micro;
   const R1Penalty r1 = r1_penalty(inputs_.critic(phase, Judged::real, plan_.samples(step)),
                                   inputs_.real_images(reals, first, plan_.micro),
@@ -258,7 +258,7 @@ void PhaseRunner::update_averages(const BatchSums& sums) {
 }
 
 at::Tensor PhaseRunner::lengths(const std::vector<int64_t>& samples, bool differentiable) const {
-  constexpr Phase phase = Phase::g_reg;
+  const Phase phase = Phase::g_reg;
   const Generator& g = *state_.g;
   if (samples.empty()) return at::empty({0}, g.arena().options());
   const at::Tensor c = inputs_.labels(phase, samples);

@@ -20,6 +20,7 @@ struct Golden {
   const char* class_name;
 };
 
+// NOLINTNEXTLINE(readability-identifier-naming): the name that GoogleTest looks for
 void PrintTo(const Golden& golden, std::ostream* out) {
   *out << golden.kind;
 }

@@ -29,7 +29,7 @@ struct Example {
 /// A line, with those that continue it after a backslash.
 bool read_command(std::istream& in, std::string& line) {
   if (!std::getline(in, line)) return false;
-  for (std::string next; line.ends_with("\\") && std::getline(in, next);) {
+  for (std::string next; line.ends_with('\\') && std::getline(in, next);) {
     line.pop_back();
     line += next;
   }

@@ -47,7 +47,7 @@ void check_blur(const Case& c, const Inputs& in, Discriminator& d) {
   const std::string prefix = "logits_blur_sigma";
   const at::Tensor back = inverse_order(in.order);
   for (const std::string& name : c.list("out")) {
-    if (name.rfind(prefix, 0) != 0) continue;
+    if (!name.starts_with(prefix)) continue;
     const std::string sigma = name.substr(prefix.size());
     const at::Tensor blurred = blur_images(in.image, std::stod(sigma));
     c.compare("out/blurred_sigma" + sigma, blurred.index_select(0, back).narrow(0, 0, 1));

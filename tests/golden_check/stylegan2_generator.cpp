@@ -19,7 +19,7 @@ void check_average(const Case& c, const StyleGan2Generator& g) {
   const at::Tensor mean = g.map(c.get("in/z"), c.get("in/c")).mean({0});
   const at::Tensor moved = at::lerp(mean, g.w_avg(), 0.998);
   for (const std::string& name : c.list("out")) {
-    if (name.rfind("state_after_", 0) != 0) continue;
+    if (!name.starts_with("state_after_")) continue;
     const bool moves = name.find("update_emas_True") != std::string::npos;
     c.compare("out/" + name + "/mapping.w_avg", moves ? moved : g.w_avg());
   }

@@ -28,7 +28,7 @@ bool same_signal(const SignalPlan& s, const json& layer, const std::string& side
 
 bool same_layer(const StyleGan3LayerPlan& p, const json& layer) {
   const auto [p0, p1] = p.padding;
-  return p.name == layer.at("name") && same_signal(p.in, layer, "in") &&
+  return p.name == layer.at("name").get<std::string>() && same_signal(p.in, layer, "in") &&
          same_signal(p.out, layer, "out") && p.up == layer.at("up_factor") &&
          p.down == layer.at("down_factor") && p.up_taps == layer.at("up_taps") &&
          p.down_taps == layer.at("down_taps") && p.radial == layer.at("down_radial") &&

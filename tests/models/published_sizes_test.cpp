@@ -16,6 +16,7 @@ struct Sizes {
   bool operator==(const Sizes&) const = default;
 };
 
+// NOLINTNEXTLINE(readability-identifier-naming): the name that GoogleTest looks for
 void PrintTo(const Sizes& sizes, std::ostream* out) {
   *out << sizes.parameters << " parameters, " << sizes.buffers << " elements of buffers";
 }

@@ -53,6 +53,7 @@ std::string gpu_obstacle(Communicator& comm) {
 /// How tensors travel. MPI's messages of five elements stand for those that are too long for one.
 enum class Over { mpi, mpi_in_pieces, nccl };
 
+// NOLINTNEXTLINE(readability-identifier-naming): the name that GoogleTest looks for
 void PrintTo(Over over, std::ostream* out) {
   *out << (over == Over::nccl ? "NCCL" : over == Over::mpi ? "MPI" : "MPI in pieces");
 }
