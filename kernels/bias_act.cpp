@@ -13,6 +13,7 @@
 #include <torch/custom_class.h>
 
 #include "kernels/dispatch.h"
+#include "kernels/optional_tensor.h"
 
 namespace galette {
 namespace {
@@ -30,13 +31,6 @@ using SetupPtr = c10::intrusive_ptr<Setup>;
 
 constexpr char kSetup[] = "setup";
 constexpr char kHasBias[] = "has_bias";
-
-/// Autograd takes an absent tensor only as an empty optional.
-using OptionalTensor = std::optional<at::Tensor>;
-
-OptionalTensor optional_of(const at::Tensor& tensor) {
-  return tensor.defined() ? OptionalTensor(tensor) : std::nullopt;
-}
 
 SetupPtr setup_of(AutogradContext* ctx) {
   return c10::static_intrusive_pointer_cast<Setup>(ctx->saved_data[kSetup].toCapsule());
@@ -82,10 +76,6 @@ at::Tensor along_bias(const at::Tensor& bias, const at::Tensor& like, int64_t di
   std::vector<int64_t> shape(like.dim(), 1);
   shape[dim] = bias.numel();
   return bias.view(shape);
-}
-
-const void* data_or_null(const at::Tensor& tensor) {
-  return tensor.defined() ? tensor.const_data_ptr() : nullptr;
 }
 
 class BiasActCurvature : public torch::autograd::Function<BiasActCurvature> {

@@ -8,13 +8,13 @@
 
 #include "kernels/demodulation_math.h"
 #include "kernels/dispatch.h"
+#include "kernels/optional_tensor.h"
 
 namespace galette {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-using OptionalTensor = std::optional<at::Tensor>;
 
 DemodulationCall call_for(const at::Tensor& weight, const at::Tensor& style, bool relative) {
   DemodulationCall call{checked_element_type(weight, "demodulation", "weight"), style.size(0),
@@ -43,10 +43,6 @@ struct Point {
     return {tensors[0], tensors[1], tensors[2], tensors[3], ctx->saved_data["relative"].toBool()};
   }
 };
-
-const void* data_or_null(const at::Tensor& tensor) {
-  return tensor.defined() ? tensor.const_data_ptr() : nullptr;
-}
 
 /// {e_g, e_w, e_s}
 class DemodulationCurvature : public torch::autograd::Function<DemodulationCurvature> {
@@ -160,12 +156,7 @@ void check(const at::Tensor& weight, const at::Tensor& style) {
                   weight.size(1) == style.size(1),
               "demodulation: weight has shape ", weight.sizes(), " and style ", style.sizes(),
               "; give [O, I] or [O, I, kh, kw], and [N, I]");
-  TORCH_CHECK(weight.scalar_type() == style.scalar_type() && weight.device() == style.device(),
-              "demodulation: weight is ", weight.scalar_type(), " on ", weight.device(), ", style ",
-              style.scalar_type(), " on ", style.device(), "; give both the same type and device");
-  TORCH_CHECK(weight.scalar_type() == at::kFloat || weight.scalar_type() == at::kDouble,
-              "demodulation: weight is of type ", weight.scalar_type(),
-              "; give float32 or float64");
+  check_real_pair("demodulation", weight, style);
 }
 
 at::Tensor plain(const at::Tensor& weight, const at::Tensor& style, DemodulationEpsilon epsilon) {

@@ -50,6 +50,14 @@ ElementType checked_element_type(const at::Tensor& tensor, const char* op, const
               "; give float32 or float64 (on CUDA also float16 or bfloat16)");
 }
 
+void check_real_pair(const char* op, const at::Tensor& weight, const at::Tensor& style) {
+  TORCH_CHECK(weight.scalar_type() == style.scalar_type() && weight.device() == style.device(), op,
+              ": weight is ", weight.scalar_type(), " on ", weight.device(), ", style ",
+              style.scalar_type(), " on ", style.device(), "; give both the same type and device");
+  TORCH_CHECK(weight.scalar_type() == at::kFloat || weight.scalar_type() == at::kDouble, op,
+              ": weight is of type ", weight.scalar_type(), "; give float32 or float64");
+}
+
 bool computes_as_float32(const at::Tensor& tensor) {
   return tensor.defined() && tensor.is_cpu() && at::isReducedFloatingType(tensor.scalar_type());
 }

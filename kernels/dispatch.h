@@ -16,6 +16,10 @@ namespace galette {
 /// float64, or float16 or bfloat16 on CUDA, and the device is one of the two.
 ElementType checked_element_type(const at::Tensor& tensor, const char* op, const char* name);
 
+/// The arguments `weight` and `style` of operator `op` must be of one device and both float32 or
+/// both float64. Throws c10::Error.
+void check_real_pair(const char* op, const at::Tensor& weight, const at::Tensor& style);
+
 /// Whether a tensor is of a 16-bit type on the CPU. The bodies there take float32 and float64, so
 /// an operator converts such a tensor, computes, and rounds the result once.
 bool computes_as_float32(const at::Tensor& tensor);

@@ -16,6 +16,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/filtered_lrelu_math.h"
 #include "kernels/fir_taps.h"
+#include "kernels/optional_tensor.h"
 #include "kernels/upload.h"
 
 namespace galette {
@@ -23,7 +24,6 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-using OptionalTensor = std::optional<at::Tensor>;
 
 /// The filter of a stage. It is a constant, and read as it is: what differs between uses is here.
 struct StageFilter {

@@ -17,13 +17,13 @@
 #include "kernels/dispatch.h"
 #include "kernels/line_decoder_call.h"
 #include "kernels/line_decoder_plain.h"
+#include "kernels/optional_tensor.h"
 
 namespace galette {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-using OptionalTensor = std::optional<at::Tensor>;
 
 struct Setup : torch::CustomClassHolder {
   LineDecoderCall call;
@@ -54,10 +54,6 @@ struct Point {
                             x.value_or(at::Tensor()), dy});
   }
 };
-
-OptionalTensor optional_of(const at::Tensor& tensor) {
-  return tensor.defined() ? OptionalTensor(tensor) : std::nullopt;
-}
 
 Point point_of(const variable_list& saved) {
   return {saved[0], saved[1], saved[2], optional_of(saved[3]), optional_of(saved[4])};

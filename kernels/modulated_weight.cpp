@@ -8,15 +8,13 @@
 
 #include "kernels/dispatch.h"
 #include "kernels/modulated_weight_math.h"
+#include "kernels/optional_tensor.h"
 
 namespace galette {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-using OptionalTensor = std::optional<at::Tensor>;
-
-constexpr double kEpsilon = 1e-8;
 
 ModulatedWeightCall call_for(const at::Tensor& weight, const at::Tensor& style, bool demodulate,
                              double gain) {
@@ -54,14 +52,6 @@ struct Point {
             ctx->saved_data["gain"].toDouble()};
   }
 };
-
-OptionalTensor optional_of(const at::Tensor& tensor) {
-  return tensor.defined() ? OptionalTensor(tensor) : std::nullopt;
-}
-
-const void* data_or_null(const at::Tensor& tensor) {
-  return tensor.defined() ? tensor.const_data_ptr() : nullptr;
-}
 
 /// {e_dy, e_w, e_s}
 class ModulatedWeightCurvature : public torch::autograd::Function<ModulatedWeightCurvature> {
@@ -174,20 +164,14 @@ void check(const at::Tensor& weight, const at::Tensor& style) {
   TORCH_CHECK(weight.dim() == 2 && style.dim() == 2 && weight.size(1) == style.size(1),
               "modulated_weight: weight has shape ", weight.sizes(), " and style ", style.sizes(),
               "; give [O, I] and [N, I]");
-  TORCH_CHECK(weight.scalar_type() == style.scalar_type() && weight.device() == style.device(),
-              "modulated_weight: weight is ", weight.scalar_type(), " on ", weight.device(),
-              ", style ", style.scalar_type(), " on ", style.device(),
-              "; give both the same type and device");
-  TORCH_CHECK(weight.scalar_type() == at::kFloat || weight.scalar_type() == at::kDouble,
-              "modulated_weight: weight is of type ", weight.scalar_type(),
-              "; give float32 or float64");
+  check_real_pair("modulated_weight", weight, style);
 }
 
 at::Tensor plain(const at::Tensor& weight, const at::Tensor& style, bool demodulate, double gain) {
   at::Tensor scaled = weight.unsqueeze(0) * (style * gain).unsqueeze(1);
   if (!demodulate) return scaled;
   const at::Tensor energy = at::mm(style.square(), weight.square().t());
-  return scaled * (energy + kEpsilon).rsqrt().unsqueeze(2);
+  return scaled * (energy + kDemodulationEpsilon).rsqrt().unsqueeze(2);
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ GALETTE_FORCE_INLINE inline void forward_row(const T* w, const T* s, T* y, T* d,
     T sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = 0; i < in; ++i) sum += (w[i] * s[i]) * (w[i] * s[i]);
-    *d = demodulation_of(sum);
+    *d = demodulation_factor(sum, false);
     scale *= *d;
   }
 #pragma omp simd

@@ -48,7 +48,7 @@ __global__ void forward_kernel(Rows<T> x, T* y, T* d) {
         const T u = x.w_at(o, i) * x.s_at(n, i);
         sum += u * u;
       }
-      const T factor = demodulation_of(block_sum(sum));
+      const T factor = demodulation_factor(block_sum(sum), false);
       if (threadIdx.x == 0) d[row] = factor;
       scale *= factor;
     }

@@ -11,9 +11,9 @@
 // and w and s get h s + q B and h w + q A.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
+#include "kernels/demodulation_math.h"
 #include "kernels/element_type.h"
 #include "kernels/host_device.h"
 
@@ -61,11 +61,6 @@ void modulated_weight_curvature_cuda(const ModulatedWeightCall& call,
                                      const ModulatedWeightPoint& point, const void* dy,
                                      const void* to_dw, const void* to_ds, void* e_dy, void* e_w,
                                      void* e_s, void* sums, void* stream);
-
-template <typename T>
-GALETTE_HOST_DEVICE inline T demodulation_of(T sum_of_squares) {
-  return T(1) / std::sqrt(sum_of_squares + T(1e-8));
-}
 
 /// The sums over a row that its gradients need.
 template <typename T>

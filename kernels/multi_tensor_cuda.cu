@@ -42,14 +42,10 @@ __global__ void add_kernel(T* range, Pieces pieces) {
     range[piece.offset + i] += values[place_in(piece, i)];
 }
 
-/// Calls f(T()) with float or double.
+/// Calls f(T()), which launches a kernel, with float or double.
 template <class F>
-void with_real(ElementType type, const F& f) {
-  if (type == ElementType::kFloat64) {
-    f(double());
-  } else {
-    f(float());
-  }
+void launch(ElementType type, const F& f) {
+  with_real_type(type, f);
   CUDA_CHECK(cudaGetLastError());
 }
 
@@ -57,7 +53,7 @@ void with_real(ElementType type, const F& f) {
 
 void adam_step_cuda(ElementType type, void* theta, const void* grad, void* v, int64_t n,
                     const AdamStep& step, int64_t* nonfinite, void* stream) {
-  with_real(type, [&](auto zero) {
+  launch(type, [&](auto zero) {
     using T = decltype(zero);
     adam_kernel<T><<<cuda_blocks(n), kCudaThreads, 0, static_cast<cudaStream_t>(stream)>>>(
         static_cast<T*>(theta), static_cast<const T*>(grad), static_cast<T*>(v), n,
@@ -67,7 +63,7 @@ void adam_step_cuda(ElementType type, void* theta, const void* grad, void* v, in
 
 void ema_update_cuda(ElementType type, void* ema, const void* value, int64_t n, double beta,
                      void* stream) {
-  with_real(type, [&](auto zero) {
+  launch(type, [&](auto zero) {
     using T = decltype(zero);
     ema_kernel<T><<<cuda_blocks(n), kCudaThreads, 0, static_cast<cudaStream_t>(stream)>>>(
         static_cast<T*>(ema), static_cast<const T*>(value), n, static_cast<T>(beta));
@@ -76,7 +72,7 @@ void ema_update_cuda(ElementType type, void* ema, const void* value, int64_t n, 
 
 void mark_non_finite_cuda(ElementType type, const void* values, int64_t begin, int64_t n,
                           const SegmentMarks& segments, void* stream) {
-  with_real(type, [&](auto zero) {
+  launch(type, [&](auto zero) {
     using T = decltype(zero);
     mark_kernel<T><<<cuda_blocks(n), kCudaThreads, 0, static_cast<cudaStream_t>(stream)>>>(
         static_cast<const T*>(values), begin, n, segments);
@@ -92,7 +88,7 @@ void add_to_range_cuda(ElementType type, void* range, const RangePiece* pieces, 
     int64_t longest = 1;
     for (int64_t p = 0; p < n; ++p) longest = std::max(longest, some.piece[p].size);
     const dim3 grid(cuda_blocks(longest), static_cast<unsigned>(n));
-    with_real(type, [&](auto zero) {
+    launch(type, [&](auto zero) {
       using T = decltype(zero);
       add_kernel<T><<<grid, kCudaThreads, 0, static_cast<cudaStream_t>(stream)>>>(
           static_cast<T*>(range), some);

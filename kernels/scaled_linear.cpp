@@ -10,7 +10,6 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-using OptionalTensor = std::optional<at::Tensor>;
 
 constexpr char kAlpha[] = "alpha", kBeta[] = "beta";
 
