@@ -12,11 +12,9 @@
 #include <ATen/DeviceGuard.h>
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
-#include <torch/custom_class.h>
 
 #include "kernels/affine_resample_math.h"
 #include "kernels/dispatch.h"
-#include "kernels/upload.h"
 
 namespace galette {
 namespace {
@@ -29,6 +27,8 @@ constexpr std::array<double, kWaveletTaps> kSym6{
     0.015404109327027373,  0.0034907120842174702, -0.11799011114819057,  -0.048311742585633,
     0.4910559419267466,    0.787641141030194,     0.3379294217276218,    -0.07263752278646252,
     -0.021060292512300564, 0.04472490177066578,   0.0017677118642428036, -0.007800708325034148};
+
+constexpr auto kPathBytes = static_cast<int64_t>(sizeof(AffinePath));
 
 AffineResampleCall call_for(const at::Tensor& x) {
   AffineResampleCall call;
@@ -106,46 +106,35 @@ AffineMargins margins_of(const at::TensorAccessor<int64_t, 2>& all, int64_t n, i
   return m;
 }
 
-struct Setup : torch::CustomClassHolder {
-  std::vector<AffinePath> paths;
-};
-using SetupPtr = c10::intrusive_ptr<Setup>;
+/// What the CUDA body may take for planes between its steps. An image at a time would leave a GPU
+/// idle, a whole batch would take gigabytes.
+constexpr int64_t kScratchBytes = int64_t{256} << 20;
 
-void run_cuda(const AffineResampleCall& call, const std::vector<AffinePath>& paths, bool adjoint,
+void run_cuda(const AffineResampleCall& call, const at::Tensor& paths, bool adjoint,
               const at::Tensor& in, at::Tensor& out) {
-  AffineScratch scratch;
-  for (const AffinePath& path : paths) {
-    AffineMargins& largest = scratch.margins;
-    largest.left = std::max(largest.left, path.margins.left);
-    largest.right = std::max(largest.right, path.margins.right);
-    largest.top = std::max(largest.top, path.margins.top);
-    largest.bottom = std::max(largest.bottom, path.margins.bottom);
-  }
-  const AffineMargins& m = scratch.margins;
   const auto options =
       in.options().dtype(in.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
-  at::Tensor enlarged = at::empty(
-      {call.planes, 2 * (call.height + m.top + m.bottom), 2 * (call.width + m.left + m.right)},
-      options);
-  at::Tensor canvas = at::empty(
-      {call.planes, 2 * call.height + kCanvasExtra, 2 * call.width + kCanvasExtra}, options);
+  const std::array<int64_t, 2> large{enlarged_side(call.height), enlarged_side(call.width)};
+  const std::array<int64_t, 2> small{canvas_side(call.height), canvas_side(call.width)};
+  const int64_t plane_bytes = (large[0] * large[1] + small[0] * small[1]) *
+                              static_cast<int64_t>(options.dtype().itemsize());
+  AffineScratch scratch;
+  scratch.planes = std::clamp<int64_t>(kScratchBytes / plane_bytes, 1, call.planes);
+  const at::Tensor enlarged = at::empty({scratch.planes, large[0], large[1]}, options);
+  const at::Tensor canvas = at::empty({scratch.planes, small[0], small[1]}, options);
   scratch.enlarged = enlarged.mutable_data_ptr();
   scratch.canvas = canvas.mutable_data_ptr();
-  at::Tensor bytes =
-      at::empty({static_cast<int64_t>(paths.size() * sizeof(AffinePath))}, at::kByte);
-  std::copy(paths.begin(), paths.end(), static_cast<AffinePath*>(bytes.mutable_data_ptr()));
-  const at::Tensor on_device = upload(bytes, bytes.options().device(in.device()));
-  affine_resample_cuda(call, static_cast<const AffinePath*>(on_device.const_data_ptr()), adjoint,
+  affine_resample_cuda(call, static_cast<const AffinePath*>(paths.const_data_ptr()), adjoint,
                        scratch, in.const_data_ptr(), out.mutable_data_ptr(),
                        current_cuda_stream(in));
 }
 
 class AffineResample : public torch::autograd::Function<AffineResample> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const SetupPtr& setup,
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& paths,
                             bool adjoint) {
     ctx->set_materialize_grads(false);
-    ctx->saved_data["setup"] = c10::IValue::make_capsule(setup);
+    ctx->saved_data["paths"] = paths;
     ctx->saved_data["adjoint"] = adjoint;
     at::Tensor y = at::empty(x.sizes(), x.options().memory_format(at::MemoryFormat::Contiguous));
     if (x.numel() == 0) return y;
@@ -154,19 +143,18 @@ class AffineResample : public torch::autograd::Function<AffineResample> {
     const AffineResampleCall call = call_for(source);
     RECORD_FUNCTION("galette::affine_resample", {});
     if (x.is_cuda()) {
-      run_cuda(call, setup->paths, adjoint, source, y);
+      run_cuda(call, paths, adjoint, source, y);
     } else {
-      affine_resample_cpu(call, setup->paths.data(), adjoint, source.const_data_ptr(),
-                          y.mutable_data_ptr());
+      affine_resample_cpu(call, static_cast<const AffinePath*>(paths.const_data_ptr()), adjoint,
+                          source.const_data_ptr(), y.mutable_data_ptr());
     }
     return y;
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     if (!grads[0].defined()) return variable_list(3);
-    const auto setup =
-        c10::static_intrusive_pointer_cast<Setup>(ctx->saved_data["setup"].toCapsule());
-    return {apply(grads[0], setup, !ctx->saved_data["adjoint"].toBool()), {}, {}};
+    const at::Tensor paths = ctx->saved_data["paths"].toTensor();
+    return {apply(grads[0], paths, !ctx->saved_data["adjoint"].toBool()), {}, {}};
   }
 };
 
@@ -183,24 +171,33 @@ at::Tensor affine_margins(const at::Tensor& inverse, int64_t height, int64_t wid
   return margins;
 }
 
-at::Tensor affine_resample(const at::Tensor& x, const at::Tensor& inverse,
-                           const at::Tensor& margins) {
-  checked_element_type(x, "affine_resample", "x");
-  TORCH_CHECK(x.dim() == 4, "affine_resample: x has shape ", x.sizes(), "; give [N, C, H, W]");
+at::Tensor affine_paths(const at::Tensor& inverse, int64_t height, int64_t width,
+                        const at::Tensor& margins) {
   const std::vector<Affine> rows = affine_rows(inverse);
-  const int64_t n = x.size(0), height = x.size(2), width = x.size(3);
-  TORCH_CHECK(inverse.size(0) == n, "affine_resample: ", inverse.size(0), " matrices for ", n,
-              " images");
+  const int64_t n = inverse.size(0);
   const at::Tensor sides = margins.defined() ? margins : affine_margins(inverse, height, width);
   TORCH_CHECK(sides.is_cpu() && sides.scalar_type() == at::kLong && sides.dim() == 2 &&
                   sides.size(0) == n && sides.size(1) == 4,
               "affine_resample: margins must be int64 [N, 4] on the CPU");
-  auto setup = c10::make_intrusive<Setup>();
+  at::Tensor paths = at::empty({n, kPathBytes}, at::kByte);
+  auto* out = static_cast<AffinePath*>(paths.mutable_data_ptr());
   for (int64_t i = 0; i < n; ++i) {
     const AffineMargins m = margins_of(sides.accessor<int64_t, 2>(), i, height, width);
-    setup->paths.push_back(path_for(rows[static_cast<size_t>(i)], m, height, width));
+    *out++ = path_for(rows[static_cast<size_t>(i)], m, height, width);
   }
-  return AffineResample::apply(x, setup, false);
+  return paths;
+}
+
+at::Tensor affine_resample(const at::Tensor& x, const at::Tensor& paths) {
+  checked_element_type(x, "affine_resample", "x");
+  TORCH_CHECK(x.dim() == 4, "affine_resample: x has shape ", x.sizes(), "; give [N, C, H, W]");
+  TORCH_CHECK(paths.defined() && paths.scalar_type() == at::kByte && paths.dim() == 2 &&
+                  paths.size(1) == kPathBytes && paths.is_contiguous() &&
+                  paths.device() == x.device(),
+              "affine_resample: paths must be affine_paths() on ", x.device());
+  TORCH_CHECK(paths.size(0) == x.size(0), "affine_resample: ", paths.size(0), " paths for ",
+              x.size(0), " images");
+  return AffineResample::apply(x, paths, false);
 }
 
 }  // namespace galette

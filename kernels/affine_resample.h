@@ -18,13 +18,18 @@ namespace galette {
 /// leaves room for the filters unless the transformation shrinks the image.
 at::Tensor affine_margins(const at::Tensor& inverse, int64_t height, int64_t width);
 
-/// x: [N, C, H, W], float32 or float64 (on CUDA also float16 and bfloat16). inverse: float64
-/// [N, 2, 3] or [N, 3, 3] on the CPU, without gradient: takes a place in the result to the place in
-/// x, both in pixels from the centre, x to the right and y down. margins: int64 [N, 4] on the CPU,
-/// by default affine_margins(); beyond them an image is zero. Returns [N, C, H, W]. Throws
-/// c10::Error on other shapes or types, singular or non-finite matrices, and margins that are
-/// negative or not less than the image.
-at::Tensor affine_resample(const at::Tensor& x, const at::Tensor& inverse,
-                           const at::Tensor& margins = {});
+/// The transformations of images of a size, in the form that the operator reads: uint8 [N, ...] on
+/// the CPU, which may be moved to the images' device. inverse: float64 [N, 2, 3] or [N, 3, 3] on
+/// the CPU: takes a place in the result to the place in the image, both in pixels from the centre,
+/// x to the right and y down. margins: int64 [N, 4] on the CPU, by default affine_margins(); beyond
+/// them an image is zero. Throws c10::Error on other shapes or types, singular or non-finite
+/// matrices, and margins that are negative or not less than the image.
+at::Tensor affine_paths(const at::Tensor& inverse, int64_t height, int64_t width,
+                        const at::Tensor& margins = {});
+
+/// x: [N, C, H, W], float32 or float64 (on CUDA also float16 and bfloat16). paths: affine_paths()
+/// of images of this size, on the device of x. Returns [N, C, H, W]. Throws c10::Error on other
+/// shapes or types.
+at::Tensor affine_resample(const at::Tensor& x, const at::Tensor& paths);
 
 }  // namespace galette

@@ -2,6 +2,9 @@
 // CUDA body of affine_resample: one kernel for each step and each transpose, one result per step of
 // a grid-stride loop. All of them gather, the transpose of the sampling too: it inverts the
 // transformation to find the samples of the canvas that read a place. So results are deterministic.
+// Beyond the margins of an image its enlarged plane is neither written nor read.
+#include <algorithm>
+
 #include "kernels/affine_resample_math.h"
 #include "kernels/cuda_elements.h"
 
@@ -13,23 +16,28 @@ template <typename T>
 struct Plan {
   T taps[kWaveletTaps];
   const AffinePath* paths;
-  AffineMargins room;
-  int64_t channels, height, width;
+  int64_t first_plane, channels, height, width;
   int64_t enlarged_height, enlarged_width, canvas_height, canvas_width;
 
-  Plan(const AffineResampleCall& call, const AffinePath* all, const AffineMargins& largest)
+  /// For planes from `first` on.
+  Plan(const AffineResampleCall& call, const AffinePath* all, int64_t first)
       : paths(all),
-        room(largest),
+        first_plane(first),
         channels(call.channels),
         height(call.height),
         width(call.width),
-        enlarged_height(2 * (call.height + largest.top + largest.bottom)),
-        enlarged_width(2 * (call.width + largest.left + largest.right)),
-        canvas_height(2 * call.height + kCanvasExtra),
-        canvas_width(2 * call.width + kCanvasExtra) {
+        enlarged_height(enlarged_side(call.height)),
+        enlarged_width(enlarged_side(call.width)),
+        canvas_height(canvas_side(call.height)),
+        canvas_width(canvas_side(call.width)) {
     for (int k = 0; k < kWaveletTaps; ++k) taps[k] = static_cast<T>(call.taps[k]);
   }
-  __device__ const AffinePath& path(int64_t plane) const { return paths[plane / channels]; }
+  __device__ const AffinePath& path(int64_t plane) const {
+    return paths[(first_plane + plane) / channels];
+  }
+  /// Where the pixels of the image begin in the enlarged planes.
+  __device__ int64_t left() const { return 2 * (width - 1); }
+  __device__ int64_t top() const { return 2 * (height - 1); }
 };
 
 /// Column, row and plane of element i of planes [height, width].
@@ -73,20 +81,19 @@ __global__ void enlarge(Plan<T> p, const S* image, T* enlarged, int64_t n) {
   for (int64_t index = grid_first(); index < n; index += grid_stride()) {
     const Place at(index, p.enlarged_height, p.enlarged_width);
     const Axis ax = axis_x(p, p.path(at.plane)), ay = axis_y(p, p.path(at.plane));
-    const int64_t x = at.x - 2 * p.room.left, y = at.y - 2 * p.room.top;
+    const int64_t x = at.x - p.left(), y = at.y - p.top();
+    if (!ax.holds_enlarged(x) || !ay.holds_enlarged(y)) continue;
     const S* const plane = image + at.plane * p.height * p.width;
     T sum = 0;
-    if (ax.holds_enlarged(x) && ay.holds_enlarged(y)) {
-      for (int64_t i = half(y) - 3; i <= half(y) + 3; ++i) {
-        if (!ay.holds(i)) continue;
-        const S* const row = plane + reflect(i, p.height) * p.width;
-        T line = 0;
-        for (int64_t j = half(x) - 3; j <= half(x) + 3; ++j) {
-          if (ax.holds(j))
-            line += enlarging_weight(p, x, j) * static_cast<T>(row[reflect(j, p.width)]);
-        }
-        sum += enlarging_weight(p, y, i) * line;
+    for (int64_t i = half(y) - 3; i <= half(y) + 3; ++i) {
+      if (!ay.holds(i)) continue;
+      const S* const row = plane + reflect(i, p.height) * p.width;
+      T line = 0;
+      for (int64_t j = half(x) - 3; j <= half(x) + 3; ++j) {
+        if (ax.holds(j))
+          line += enlarging_weight(p, x, j) * static_cast<T>(row[reflect(j, p.width)]);
       }
+      sum += enlarging_weight(p, y, i) * line;
     }
     enlarged[index] = sum;
   }
@@ -99,7 +106,7 @@ __device__ T gather_pixel(const Plan<T>& p, const T* plane, const Axis& ax, cons
   T sum = 0;
   for (int64_t y = 2 * i - 5; y <= 2 * i + 6; ++y) {
     if (!ay.holds_enlarged(y)) continue;
-    const T* const row = plane + (y + 2 * p.room.top) * p.enlarged_width + 2 * p.room.left;
+    const T* const row = plane + (y + p.top()) * p.enlarged_width + p.left();
     T line = 0;
     for (int64_t x = 2 * j - 5; x <= 2 * j + 6; ++x)
       if (ax.holds_enlarged(x)) line += enlarging_weight(p, x, j) * row[x];
@@ -157,7 +164,7 @@ __global__ void sample(Plan<T> p, const T* enlarged, T* canvas, int64_t n) {
         if (!ax.holds_enlarged(q + dx) || !ay.holds_enlarged(r + dy)) continue;
         const T weight = (dx == 1 ? fx : 1 - fx) * (dy == 1 ? fy : 1 - fy);
         sum +=
-            weight * plane[(r + dy + 2 * p.room.top) * p.enlarged_width + q + dx + 2 * p.room.left];
+            weight * plane[(r + dy + p.top()) * p.enlarged_width + q + dx + p.left()];
       }
     }
     canvas[index] = sum;
@@ -179,8 +186,11 @@ __global__ void sample_transpose(Plan<T> p, const T* canvas, T* enlarged, int64_
   for (int64_t index = grid_first(); index < n; index += grid_stride()) {
     const Place at(index, p.enlarged_height, p.enlarged_width);
     const AffinePath& a = p.path(at.plane);
-    const double x = static_cast<double>(at.x - 2 * p.room.left) - a.origin_x;
-    const double y = static_cast<double>(at.y - 2 * p.room.top) - a.origin_y;
+    if (!axis_x(p, a).holds_enlarged(at.x - p.left()) ||
+        !axis_y(p, a).holds_enlarged(at.y - p.top()))
+      continue;
+    const double x = static_cast<double>(at.x - p.left()) - a.origin_x;
+    const double y = static_cast<double>(at.y - p.top()) - a.origin_y;
     const double det = a.column_x * a.row_y - a.row_x * a.column_y;
     const Interval columns((a.row_y * x - a.row_x * y) / det,
                            (fabs(a.row_y) + fabs(a.row_x)) / fabs(det), p.canvas_width);
@@ -245,24 +255,28 @@ void affine_resample_cuda(const AffineResampleCall& call, const AffinePath* path
   with_element_type(call.type, [&](auto zero) {
     using S = decltype(zero);
     using T = arithmetic_t<S>;
-    const Plan<T> plan(call, paths, scratch.margins);
     T* const enlarged = static_cast<T*>(scratch.enlarged);
     T* const canvas = static_cast<T*>(scratch.canvas);
-    const S* const source = static_cast<const S*>(in);
-    S* const target = static_cast<S*>(out);
-    const int64_t pixels = call.planes * call.height * call.width;
-    const int64_t large = call.planes * plan.enlarged_height * plan.enlarged_width;
-    const int64_t samples = call.planes * plan.canvas_height * plan.canvas_width;
-    const unsigned few = cuda_blocks(pixels), many = cuda_blocks(large);
-    const unsigned some = cuda_blocks(samples);
-    if (adjoint) {
-      reduce_transpose<<<some, kCudaThreads, 0, on>>>(plan, source, canvas, samples);
-      sample_transpose<<<many, kCudaThreads, 0, on>>>(plan, canvas, enlarged, large);
-      enlarge_transpose<<<few, kCudaThreads, 0, on>>>(plan, enlarged, target, pixels);
-    } else {
-      enlarge<<<many, kCudaThreads, 0, on>>>(plan, source, enlarged, large);
-      sample<<<some, kCudaThreads, 0, on>>>(plan, enlarged, canvas, samples);
-      reduce<<<few, kCudaThreads, 0, on>>>(plan, canvas, target, pixels);
+    for (int64_t first = 0; first < call.planes; first += scratch.planes) {
+      const Plan<T> plan(call, paths, first);
+      const int64_t planes = std::min(scratch.planes, call.planes - first);
+      const int64_t start = first * call.height * call.width;
+      const S* const source = static_cast<const S*>(in) + start;
+      S* const target = static_cast<S*>(out) + start;
+      const int64_t pixels = planes * call.height * call.width;
+      const int64_t large = planes * plan.enlarged_height * plan.enlarged_width;
+      const int64_t samples = planes * plan.canvas_height * plan.canvas_width;
+      const unsigned few = cuda_blocks(pixels), many = cuda_blocks(large);
+      const unsigned some = cuda_blocks(samples);
+      if (adjoint) {
+        reduce_transpose<<<some, kCudaThreads, 0, on>>>(plan, source, canvas, samples);
+        sample_transpose<<<many, kCudaThreads, 0, on>>>(plan, canvas, enlarged, large);
+        enlarge_transpose<<<few, kCudaThreads, 0, on>>>(plan, enlarged, target, pixels);
+      } else {
+        enlarge<<<many, kCudaThreads, 0, on>>>(plan, source, enlarged, large);
+        sample<<<some, kCudaThreads, 0, on>>>(plan, enlarged, canvas, samples);
+        reduce<<<few, kCudaThreads, 0, on>>>(plan, canvas, target, pixels);
+      }
     }
   });
   CUDA_CHECK(cudaGetLastError());

@@ -50,12 +50,21 @@ GALETTE_HOST_DEVICE constexpr int64_t reflect(int64_t i, int64_t n) {
 void affine_resample_cpu(const AffineResampleCall& call, const AffinePath* paths, bool adjoint,
                          const void* in, void* out);
 
-/// Room on the device that the CUDA body needs, in the type of its arithmetic: `enlarged` planes of
-/// images that are extended by `margins`, the largest of all, and `canvas` planes.
+/// Samples of a plane between the steps, `enlarged` for the widest margins that an image can have:
+/// so room and launches depend on shapes alone, and the host need not know the paths.
+GALETTE_HOST_DEVICE constexpr int64_t enlarged_side(int64_t size) {
+  return 2 * (size + 2 * (size - 1));
+}
+GALETTE_HOST_DEVICE constexpr int64_t canvas_side(int64_t size) {
+  return 2 * size + kCanvasExtra;
+}
+
+/// Room on the device for some planes between the steps, in the type of the arithmetic. The CUDA
+/// body works on so many planes at a time.
 struct AffineScratch {
-  AffineMargins margins;
-  void* enlarged = nullptr;
-  void* canvas = nullptr;
+  int64_t planes = 0;
+  void* enlarged = nullptr;  ///< [planes, enlarged_side(height), enlarged_side(width)]
+  void* canvas = nullptr;    ///< [planes, canvas_side(height), canvas_side(width)]
 };
 /// paths: on the device. Runs on the cudaStream_t `stream`.
 void affine_resample_cuda(const AffineResampleCall& call, const AffinePath* paths, bool adjoint,

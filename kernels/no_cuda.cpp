@@ -115,7 +115,8 @@ void mark_non_finite_cuda(ElementType, const void*, int64_t, int64_t, const Segm
 void add_to_range_cuda(ElementType, void*, const RangePiece*, int64_t, void*) {
   no_cuda("add_to_range");
 }
-void fill_normal_cuda(ElementType, void*, const PhiloxRows&, int64_t, const PhiloxStream&, void*) {
+void fill_normal_cuda(ElementType, void*, const PhiloxRows&, int64_t, const PhiloxStream&,
+                      const int32_t*, void*) {
   no_cuda("fill_normal");
 }
 

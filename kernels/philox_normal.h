@@ -13,7 +13,9 @@ namespace galette {
 
 /// Fills a contiguous tensor [rows, ...] of float32 or float64 on a GPU: row k from the counters of
 /// `rows[k]`. float32 values are computed in that type, and differ from the CPU's by its rounding.
+/// `c2`: int32 [1] on that GPU, whose value when the kernel runs takes the place of stream.c2; or
+/// undefined.
 void fill_normal_on_gpu(const at::Tensor& values, const std::vector<uint32_t>& rows,
-                        const PhiloxStream& stream);
+                        const PhiloxStream& stream, const at::Tensor& c2 = {});
 
 }  // namespace galette

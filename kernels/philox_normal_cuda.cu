@@ -7,7 +7,9 @@ namespace galette {
 namespace {
 
 template <typename T>
-__global__ void normal_kernel(T* values, PhiloxRows rows, int64_t n, PhiloxStream philox) {
+__global__ void normal_kernel(T* values, PhiloxRows rows, int64_t n, PhiloxStream philox,
+                              const int32_t* c2) {
+  if (c2 != nullptr) philox.c2 = static_cast<uint32_t>(*c2);
   T* const row = values + blockIdx.y * n;
   for (int64_t block = grid_first(); 4 * block < n; block += grid_stride()) {
     T quad[4];
@@ -19,21 +21,21 @@ __global__ void normal_kernel(T* values, PhiloxRows rows, int64_t n, PhiloxStrea
 
 template <typename T>
 void launch(void* values, const PhiloxRows& rows, int64_t n, const PhiloxStream& philox,
-            void* stream) {
+            const int32_t* c2, void* stream) {
   const dim3 grid(cuda_blocks((n + 3) / 4), static_cast<unsigned>(rows.count));
   normal_kernel<<<grid, kCudaThreads, 0, static_cast<cudaStream_t>(stream)>>>(
-      static_cast<T*>(values), rows, n, philox);
+      static_cast<T*>(values), rows, n, philox, c2);
   CUDA_CHECK(cudaGetLastError());
 }
 
 }  // namespace
 
 void fill_normal_cuda(ElementType type, void* values, const PhiloxRows& rows, int64_t n,
-                      const PhiloxStream& philox, void* stream) {
+                      const PhiloxStream& philox, const int32_t* c2, void* stream) {
   if (type == ElementType::kFloat64) {
-    launch<double>(values, rows, n, philox, stream);
+    launch<double>(values, rows, n, philox, c2, stream);
   } else {
-    launch<float>(values, rows, n, philox, stream);
+    launch<float>(values, rows, n, philox, c2, stream);
   }
 }
 

@@ -41,8 +41,9 @@ struct PhiloxRows {
   uint32_t row[kRowsOfALaunch];
 };
 
-/// Fills rows.count * n values, on the cudaStream_t `stream`.
+/// Fills rows.count * n values, on the cudaStream_t `stream`. `c2`: on the device, in the place of
+/// philox.c2; or null.
 void fill_normal_cuda(ElementType type, void* values, const PhiloxRows& rows, int64_t n,
-                      const PhiloxStream& philox, void* stream);
+                      const PhiloxStream& philox, const int32_t* c2, void* stream);
 
 }  // namespace galette

@@ -6,7 +6,6 @@
 #include "kernels/philox_normal.h"
 #include "kernels/philox_normal_math.h"
 #include "kernels/threads.h"
-#include "kernels/upload.h"
 
 namespace galette {
 namespace {
@@ -56,20 +55,25 @@ uint64_t SampleRng::below(const Stream& stream, uint32_t sample, uint64_t n, uin
 }
 
 at::Tensor SampleRng::normal(const Stream& stream, const std::vector<int64_t>& samples,
-                             const std::vector<int64_t>& shape, at::TensorOptions options) const {
+                             const std::vector<int64_t>& shape, at::TensorOptions options,
+                             const at::Tensor& iteration) const {
   std::vector<int64_t> sizes{static_cast<int64_t>(samples.size())};
   sizes.insert(sizes.end(), shape.begin(), shape.end());
   if (options.device().is_cuda()) {
     const at::Tensor values = at::empty(sizes, options);
     fill_normal_on_gpu(values, std::vector<uint32_t>(samples.begin(), samples.end()),
-                       philox_stream(seed_, stream));
+                       philox_stream(seed_, stream), iteration);
     return values;
   }
-  at::Tensor result = at::empty(sizes, options.device(at::kCPU));
+  Stream now = stream;
+  if (iteration.defined()) now.iteration = static_cast<uint32_t>(*iteration.const_data_ptr<int32_t>());
+  TORCH_CHECK(options.device().is_cpu(), "random normals: no generator for device ",
+              options.device());
+  at::Tensor result = at::empty(sizes, options);
   for (size_t k = 0; k < samples.size(); ++k) {
-    fill_normal(stream, static_cast<uint32_t>(samples[k]), result[static_cast<int64_t>(k)]);
+    fill_normal(now, static_cast<uint32_t>(samples[k]), result[static_cast<int64_t>(k)]);
   }
-  return upload(result, options);
+  return result;
 }
 
 void SampleRng::fill_normal(const Stream& stream, uint32_t sample, at::Tensor values) const {

@@ -61,9 +61,11 @@ class SampleRng {
 
   /// Standard normals [samples.size(), shape...] by Box-Muller, of the type and on the device that
   /// `options` say. Row k is a function of samples[k] alone. Computed in double precision and
-  /// rounded, but on GPUs in the type itself.
+  /// rounded, but on GPUs in the type itself. `iteration`: int32 [1] on that device, whose value
+  /// when the work is done takes the place of the stream's; or undefined.
   at::Tensor normal(const Stream& stream, const std::vector<int64_t>& samples,
-                    const std::vector<int64_t>& shape, at::TensorOptions options) const;
+                    const std::vector<int64_t>& shape, at::TensorOptions options,
+                    const at::Tensor& iteration = {}) const;
   /// Fills a contiguous CPU tensor with the standard normals of one sample, threaded.
   void fill_normal(const Stream& stream, uint32_t sample, at::Tensor values) const;
 

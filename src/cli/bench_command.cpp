@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `galette bench step` runs each phase of a training iteration once to warm up, then several times
-// on the clock. A run lasts as long as its slowest rank; a phase counts by the median of its runs:
+// `galette bench step` runs each phase of a training iteration until it is as fast as in training,
+// then several times on the clock. A run lasts as long as its slowest rank; a phase counts by the median of its runs:
 //
 //   sec/kimg = 1000 / batch * (sum over phases of seconds / interval + seconds of the average)
 #include "cli/bench_command.h"
@@ -67,6 +67,7 @@ OptionTable bench_option_table(BenchOptions& o) {
   table.add("precision", nothing, o.train.precision, "arithmetic of the large layers",
             {"auto", "fp32", "tf32", "fp16", "bf16", "fp64"});
   add_device_option(table, o.train.device);
+  add_graphs_option(table, o.train.graphs);
   table.add("repeat", nothing, o.repeat, "timed runs of each phase", {1, 1000});
   table.add_flag(
       "profile", o.profile,
@@ -110,6 +111,8 @@ Timing time_part(const std::string& name, int64_t interval, const std::function<
     run();
     wait_for_device(device_of(o.train.gpu));
   };
+  if (o.train.gpu >= 0)
+    for (int64_t i = 0; i < PhaseGraphs::kFirstRuns; ++i) run_and_wait();
   Timing timing{name, interval, median_seconds(run_and_wait, o.repeat, comm), {}, {}};
   if (!o.profile && !o.count_ops) return timing;
   const OpProfile profile;
@@ -131,9 +134,9 @@ std::vector<Timing> time_phases(const BenchOptions& o, Communicator& comm) {
   const TrainOptions& train = o.train;
   const ImageShape shape{o.resolution, kBenchChannels, 0};
   TrainState state = make_train_state(train, shape, optimizer_share(train, comm.rank()));
-  const Draws draws(SampleRng(static_cast<uint64_t>(train.seed)), tensor_options(train));
+  Draws draws(SampleRng(static_cast<uint64_t>(train.seed)), tensor_options(train));
   const LossConfig losses = loss_config(train);
-  const auto no_labels = [](Phase, int64_t, const std::vector<int64_t>& samples) {
+  const auto no_labels = [](Phase, const std::vector<int64_t>& samples) {
     return at::zeros({static_cast<int64_t>(samples.size()), 0});
   };
   Statistics statistics;
@@ -141,7 +144,7 @@ std::vector<Timing> time_phases(const BenchOptions& o, Communicator& comm) {
   const std::optional<AugmentPipe> pipe = make_augment_pipe(train, shape);
   PhaseRunner runner(state, losses, plan, comm,
                      PhaseInputs(state, losses, draws, no_labels, pipe ? &*pipe : nullptr),
-                     statistics);
+                     statistics, phase_execution(train));
   const RealBatch reals = random_images(train, o.resolution);
 
   std::vector<Timing> timings;
@@ -259,7 +262,7 @@ double peak_gpu_gb(at::Device device, Communicator& comm) {
 nlohmann::ordered_json measure(BenchOptions& o, MpiCommunicator& comm) {
   const DeviceChoice device = choose_device(device_wish(o.train.device), comm);
   o.train.gpu = device.gpu;
-  check_precision(o.train);
+  check_device(o.train);
   const std::unique_ptr<Communicator> gpus = make_device_communicator(device, comm);
   resolve_for_bench(o.train, o.resolution, comm.size());
   set_gpu_arithmetic(o.train);

@@ -18,7 +18,8 @@ bool is_built_with_cuda();
 /// numbers; none without a GPU, a driver, or CUDA in this build.
 std::vector<std::string> visible_gpus();
 
-/// Makes GPU `index` the one that this thread uses from now on.
+/// Makes GPU `index` the one that this thread uses from now on, on a stream of its own: work on the
+/// default stream cannot be recorded (device_queue.h).
 void use_gpu(int index);
 
 /// Sums over the tensors of GPU `index`, which this rank uses alone; tensors in host memory travel

@@ -5,6 +5,7 @@
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 #include <nccl.h>
@@ -32,7 +33,9 @@ std::vector<std::string> visible_gpus() {
 
 void use_gpu(int index) {
   at::globalContext().lazyInitDevice(at::kCUDA);
-  c10::cuda::set_device(static_cast<c10::DeviceIndex>(index));
+  const auto device = static_cast<c10::DeviceIndex>(index);
+  c10::cuda::set_device(device);
+  c10::cuda::setCurrentCUDAStream(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device));
 }
 
 std::unique_ptr<Communicator> make_gpu_communicator(const MpiCommunicator& comm, int index) {

@@ -65,11 +65,12 @@ std::pair<int64_t, int64_t> GradientReducer::units_of(const ArenaEntry& entry) c
 }
 
 void GradientReducer::begin_last_pass(int kind) {
+  if (!config_.overlaps) return;
   is_last_pass_ = true;
   completed_.assign(static_cast<size_t>(units()), 0);
   missing_.assign(static_cast<size_t>(units()), 0);
   const auto habit = habits_.find(kind);
-  if (!config_.overlaps || habit == habits_.end()) return;
+  if (habit == habits_.end()) return;
   habit_ = &habit->second;
   for (size_t i = 0; i < arena_.parameters().size(); ++i) {
     const auto [first, last] = units_of(arena_.parameters()[i]);
@@ -164,11 +165,12 @@ void GradientReducer::look_for_bad_values(const FlatRange& range) {
                   bad_marks_, steps_ + 1);
 }
 
-int64_t GradientReducer::first_non_finite() const {
+int64_t GradientReducer::first_non_finite(int64_t step) const {
   const at::Tensor marks = bad_marks_.cpu();
   const int64_t* begin = marks.const_data_ptr<int64_t>();
   const int64_t* end = begin + marks.numel();
-  const int64_t* found = std::find(begin, end, steps_);
+  // A mark of a later step may have taken the place of this one's.
+  const int64_t* found = std::find_if(begin, end, [&](int64_t mark) { return mark >= step; });
   return found == end ? -1 : found - begin;
 }
 

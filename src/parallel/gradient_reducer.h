@@ -53,8 +53,11 @@ class GradientReducer {
   void begin_last_pass(int kind);
   /// Sums what is left, and marks as reached what any rank reached. Collective.
   ReductionTime finish(int kind);
-  /// The first parameter whose gradient on this rank was not finite before the last sum, or -1.
-  int64_t first_non_finite() const;
+  /// How often finish() was called.
+  int64_t steps() const { return steps_; }
+  /// The first parameter whose gradient on this rank was not finite before the sum of the
+  /// `step`-th finish(), or a later one; or -1. Waits for the device.
+  int64_t first_non_finite(int64_t step) const;
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Takes the place of gpu_cuda.cpp, gpu_feed.cpp and nccl_communicator.cpp in builds without CUDA.
+// Takes the place of gpu_cuda.cpp, gpu_feed.cpp, gpu_queue.cpp and nccl_communicator.cpp in builds
+// without CUDA.
 #include <stdexcept>
 
+#include "parallel/device_queue.h"
 #include "parallel/gpu.h"
 #include "parallel/gpu_feed.h"
 
@@ -38,6 +40,18 @@ GpuMemory take_peak_gpu_memory(at::Device) {
 void wait_for_device(at::Device) {}
 
 std::unique_ptr<GpuFeed> make_gpu_feed(at::Device) {
+  no_cuda();
+}
+
+std::unique_ptr<HostCopy> start_gpu_copy(const at::Tensor&) {
+  no_cuda();
+}
+
+std::unique_ptr<DeviceTimer> start_gpu_timer(at::Device) {
+  no_cuda();
+}
+
+Recorder make_gpu_recorder(at::Device) {
   no_cuda();
 }
 

@@ -38,6 +38,8 @@ class AdaController {
 
   /// Takes note of D(real) of this rank, any shape. Does not wait for the device.
   void observe(const at::Tensor& logits);
+  /// What was observed since the last adjustment, int64: changed in place.
+  at::Tensor seen() const { return seen_; }
   /// Call at the end of each iteration, with the number of iterations done and the images in one.
   /// Adjusts p when its interval is over. Collective.
   void update(int64_t iteration, int64_t batch, Communicator& comm);

@@ -45,21 +45,17 @@ void append_colour(const Square<4>& q, int64_t channels, std::vector<double>& va
 }
 
 at::Tensor apply_colour(const at::Tensor& x, const at::Tensor& colour) {
-  const at::Tensor q = upload(colour, x.options());
   const int64_t channels = x.size(1);
-  return at::baddbmm(q.narrow(2, channels, 1), q.narrow(2, 0, channels), x.flatten(2)).view_as(x);
+  return at::baddbmm(colour.narrow(2, channels, 1), colour.narrow(2, 0, channels), x.flatten(2))
+      .view_as(x);
 }
 
 /// Indices of an axis that is extended on both sides by reflection, as often as it takes.
 at::Tensor reflected(int64_t size, int64_t border, const at::Tensor& like) {
-  std::vector<int64_t> indices;
   const int64_t period = std::max<int64_t>(1, 2 * (size - 1));
-  for (int64_t i = -border; i < size + border; ++i) {
-    const int64_t phase = (i % period + period) % period;
-    indices.push_back(std::min(phase, period - phase));
-  }
-  if (size == 1) std::fill(indices.begin(), indices.end(), 0);
-  return upload(at::tensor(indices, at::kLong), like.options().dtype(at::kLong));
+  const at::Tensor places = at::arange(-border, size + border, like.options().dtype(at::kLong));
+  const at::Tensor phase = places.remainder(period);
+  return at::minimum(phase, period - phase);
 }
 
 /// Each image with its own taps, by convolutions of one group for each plane.
@@ -67,7 +63,7 @@ at::Tensor apply_filter(const at::Tensor& x, const at::Tensor& filter) {
   const int64_t n = x.size(0), c = x.size(1), taps = filter.size(1), border = taps / 2;
   const at::Tensor extended = x.index_select(2, reflected(x.size(2), border, x))
                                   .index_select(3, reflected(x.size(3), border, x));
-  const at::Tensor weights = upload(filter, x.options()).repeat_interleave(c, 0);
+  const at::Tensor weights = filter.repeat_interleave(c, 0, n * c);
   const at::Tensor planes = extended.reshape({1, n * c, extended.size(2), extended.size(3)});
   const std::array<int64_t, 2> ones{1, 1}, zeros{0, 0};
   const at::Tensor rows =
@@ -77,12 +73,13 @@ at::Tensor apply_filter(const at::Tensor& x, const at::Tensor& filter) {
 }
 
 at::Tensor add_noise(const at::Tensor& x, const at::Tensor& noise, const at::Tensor& deviation) {
-  return x + upload(noise, x.options()) * upload(deviation, x.options()).view({-1, 1, 1, 1});
+  return x + noise * deviation.view({-1, 1, 1, 1});
 }
 
 /// [n, size]: whether pixel i of an axis lies within the square, by its centre (i + 1/2) / size.
 at::Tensor within(const at::Tensor& centre, const at::Tensor& extent, int64_t size) {
-  const at::Tensor places = (at::arange(size, at::kDouble) + 0.5) / static_cast<double>(size);
+  const at::Tensor places =
+      (at::arange(size, centre.options()) + 0.5) / static_cast<double>(size);
   return (places.unsqueeze(0) - centre.unsqueeze(1)).abs() < extent.unsqueeze(1) / 2;
 }
 
@@ -91,7 +88,7 @@ at::Tensor apply_cutout(const at::Tensor& x, const at::Tensor& cutout) {
   const at::Tensor columns = within(cutout.select(1, 0), extent, x.size(3));
   const at::Tensor rows = within(cutout.select(1, 1), extent, x.size(2));
   const at::Tensor square = rows.unsqueeze(2).logical_and(columns.unsqueeze(1)).unsqueeze(1);
-  return x.masked_fill(upload(square, x.options().dtype(at::kBool)), 0);
+  return x.masked_fill(square, 0);
 }
 
 }  // namespace
@@ -178,14 +175,32 @@ void AugmentPipe::draw_noise(const AugmentSource& source, int64_t n, double p,
   if (out.noise.defined()) out.deviation = stacked(deviations, {}, n);
 }
 
-at::Tensor AugmentPipe::apply(const at::Tensor& images, const AugmentParameters& parameters) const {
+AugmentTensors AugmentPipe::to_device(const AugmentParameters& parameters,
+                                      const at::TensorOptions& images) const {
+  const auto there = [&](const at::Tensor& values, const at::TensorOptions& options) {
+    return values.defined() ? upload(values, options) : at::Tensor();
+  };
+  AugmentTensors tensors;
+  if (parameters.geometry.defined()) {
+    tensors.paths = upload(
+        affine_paths(parameters.geometry, resolution_, resolution_, parameters.margins),
+        images.dtype(at::kByte));
+  }
+  tensors.colour = there(parameters.colour, images);
+  tensors.filter = there(parameters.filter, images);
+  tensors.noise = there(parameters.noise, images);
+  tensors.deviation = there(parameters.deviation, images);
+  tensors.cutout = there(parameters.cutout, images.dtype(at::kDouble));
+  return tensors;
+}
+
+at::Tensor AugmentPipe::apply(const at::Tensor& images, const AugmentTensors& parameters) const {
   TORCH_CHECK(images.dim() == 4 && images.size(1) == channels_ && images.size(2) == resolution_ &&
                   images.size(3) == resolution_,
               "augmentation: images have shape ", images.sizes(), ", expected [n, ", channels_,
               ", ", resolution_, ", ", resolution_, "]");
   at::Tensor x = images;
-  if (parameters.geometry.defined())
-    x = affine_resample(x, parameters.geometry, parameters.margins);
+  if (parameters.paths.defined()) x = affine_resample(x, parameters.paths);
   if (parameters.colour.defined()) x = apply_colour(x, parameters.colour);
   if (parameters.filter.defined()) x = apply_filter(x, parameters.filter);
   if (parameters.noise.defined()) x = add_noise(x, parameters.noise, parameters.deviation);

@@ -32,7 +32,7 @@ struct AugmentConfig {
   bool colour() const;
 };
 
-/// What is done to each image of a batch of n. Tensors are on the CPU, and undefined where nothing
+/// What is drawn for each image of a batch of n. Tensors are on the CPU, and undefined where nothing
 /// is done to any image.
 struct AugmentParameters {
   at::Tensor geometry;   ///< float64 [n, 3, 3]: from places in the result to places in the image
@@ -44,6 +44,16 @@ struct AugmentParameters {
   at::Tensor cutout;     ///< float64 [n, 3]: centre x, y and size of the square that becomes zero
 };
 
+/// The same where the images are and in their type, as the pipe applies it.
+struct AugmentTensors {
+  at::Tensor paths;      ///< see affine_resample.h
+  at::Tensor colour;     ///< [n, C, C + 1]
+  at::Tensor filter;     ///< [n, 43]
+  at::Tensor noise;      ///< [n, C, R, R]
+  at::Tensor deviation;  ///< [n]
+  at::Tensor cutout;     ///< float64 [n, 3]
+};
+
 class AugmentPipe {
  public:
   /// For images [n, channels, resolution, resolution] with 1 or 3 channels; throws c10::Error on
@@ -52,8 +62,12 @@ class AugmentPipe {
 
   /// Parameters for n images at strength p >= 0.
   AugmentParameters draw(const AugmentSource& source, int64_t n, double p) const;
-  /// images: float32 or float64 [n, C, R, R], about [-1, 1]. Differentiable twice in them.
-  at::Tensor apply(const at::Tensor& images, const AugmentParameters& parameters) const;
+  /// For images of these options. The host does not wait for the device.
+  AugmentTensors to_device(const AugmentParameters& parameters,
+                           const at::TensorOptions& images) const;
+  /// images: float32 or float64 [n, C, R, R], about [-1, 1]. Differentiable twice in them. On a GPU
+  /// nothing travels from or to the host.
+  at::Tensor apply(const at::Tensor& images, const AugmentTensors& parameters) const;
 
  private:
   void draw_noise(const AugmentSource& source, int64_t n, double p, AugmentParameters& out) const;

@@ -13,6 +13,9 @@ namespace galette {
 /// when fade_kimg is not positive.
 double blur_sigma(double start, double fade_kimg, int64_t images);
 
+/// Whether blur_images() does anything at this width.
+bool blurs(double sigma);
+
 /// images [n, C, H, W] filtered along rows and columns with taps 2^-(k/sigma)^2, |k| <= floor(3
 /// sigma), of sum 1; zero beyond the borders. The images themselves when that is one tap.
 /// Differentiable to any order.

@@ -51,7 +51,8 @@ at::Tensor path_lengths(const Generator& g, const at::Tensor& ws, const at::Tens
 
 void PathLengthMean::update(const at::Tensor& sum, double count) {
   batch_mean_ = sum / count;
-  mean_ = moved(mean_.to(sum.device()));
+  mean_ = mean_.to(sum.device());
+  mean_.copy_(moved(mean_));
 }
 
 at::Tensor PathLengthMean::moved(const at::Tensor& mean) const {

@@ -78,6 +78,8 @@ class PathLengthMean {
   /// Waits for the device that it was updated on.
   double value() const { return mean_.item<double>(); }
   void set(double mean) { mean_ = at::scalar_tensor(mean, at::kDouble); }
+  /// The mean itself, float64 []: updates change it in place.
+  at::Tensor tensor() const { return mean_; }
 
   /// Moves the mean towards that of `count` lengths with this sum, over all ranks: float64 [], on
   /// whose device the mean then is.

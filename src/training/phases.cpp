@@ -31,13 +31,9 @@ bool is_lazy(Phase phase) {
   return phase == Phase::g_reg || phase == Phase::d_reg;
 }
 
-/// Every other sample takes part in path-length regularisation, by its number in the whole batch.
-std::vector<int64_t> path_samples(const std::vector<int64_t>& samples) {
-  std::vector<int64_t> even;
-  for (const int64_t g : samples) {
-    if (g % 2 == 0) even.push_back(g);
-  }
-  return even;
+/// How many samples of the whole batch take part in path-length regularisation.
+int64_t path_samples(const BatchPlan& plan) {
+  return (plan.batch + 1) / 2;
 }
 
 void require_grad(TrainState& state, bool generator) {
@@ -52,9 +48,11 @@ bool overlap_pays(const ParameterArena& arena, Communicator& comm) {
 }
 
 ReductionConfig reduction_config(const ParameterArena& arena, const Adam& adam, Communicator& comm,
-                                 Overlap overlap) {
-  const bool pays = overlap == Overlap::always || overlap_pays(arena, comm);
-  return {adam.plan(), adam.is_shared(), pays && comm.size() > 1 && adam.plan().count() > 1};
+                                 const PhaseExecution& execution) {
+  const bool pays = execution.overlap == Overlap::always || overlap_pays(arena, comm);
+  // A graph is queued in one piece: nothing can be started in its middle.
+  const bool overlaps = pays && execution.graphs == Graphs::off;
+  return {adam.plan(), adam.is_shared(), overlaps && comm.size() > 1 && adam.plan().count() > 1};
 }
 
 /// Collective: the lowest rank with a gradient that is not finite, and the first such tensor there.
@@ -75,7 +73,8 @@ std::string describe_non_finite(Communicator& comm, Phase phase, const Network& 
 }  // namespace
 
 PhaseRunner::PhaseRunner(TrainState& state, const LossConfig& config, const BatchPlan& plan,
-                         Communicator& comm, PhaseInputs inputs, Statistics& stats, Overlap overlap)
+                         Communicator& comm, PhaseInputs inputs, Statistics& stats,
+                         PhaseExecution execution)
     : state_(state),
       config_(config),
       plan_(plan),
@@ -83,142 +82,175 @@ PhaseRunner::PhaseRunner(TrainState& state, const LossConfig& config, const Batc
       inputs_(std::move(inputs)),
       stats_(stats),
       g_reducer_(state.g->arena(), comm,
-                 reduction_config(state.g->arena(), *state.g_adam, comm, overlap)),
+                 reduction_config(state.g->arena(), *state.g_adam, comm, execution)),
       d_reducer_(state.d->arena(), comm,
-                 reduction_config(state.d->arena(), *state.d_adam, comm, overlap)) {}
+                 reduction_config(state.d->arena(), *state.d_adam, comm, execution)),
+      graphs_(execution.graphs, std::move(execution.recorder)) {}
 
-GradientHealth PhaseRunner::run(Phase phase, const RealBatch& reals) {
+QueuedPhase PhaseRunner::run(Phase phase, const RealBatch& reals) {
   const bool is_on_cpu = state_.g->arena().options().device().is_cpu();
   if (!is_on_cpu || !is_lazy(phase)) return run_now(phase, reals);
   // At 128x128 with full widths a tenth of the peak, for a hundredth of the time.
   release_freed_memory();
-  const GradientHealth health = run_now(phase, reals);
+  QueuedPhase queued = run_now(phase, reals);
   release_freed_memory();
+  return queued;
+}
+
+QueuedPhase PhaseRunner::run_now(Phase phase, const RealBatch& reals) {
+  const bool generator = is_generator_phase(phase);
+  std::unique_ptr<DeviceTimer> time = start_timer(state_.g->arena().options().device());
+  require_grad(state_, generator);
+  (generator ? state_.g->arena() : state_.d->arena()).clear_gradients();
+  const PhaseDraws draws = inputs_.draw(phase, plan_, reals);
+  const auto compute = [this, phase](const PhaseDraws& on) { return this->compute(phase, on); };
+  const BatchSums sums = is_local(phase) ? graphs_.run(phase, draws, effects(phase), compute)
+                                         : compute(draws);
+  if (phase == Phase::d_main) update_averages(sums);
+  const at::Tensor non_finite = reduce_and_step(phase);
+  time->stop();
+  return {phase, reducer(phase).steps(), start_host_copy(non_finite), std::move(time)};
+}
+
+GradientHealth PhaseRunner::finish(const QueuedPhase& queued) {
+  GradientHealth health;
+  health.non_finite = queued.non_finite->wait().item<int64_t>();
+  const Phase phase = queued.phase;
+  if (health.non_finite > 0) {
+    const bool generator = is_generator_phase(phase);
+    const Network& network = generator ? static_cast<Network&>(*state_.g) : *state_.d;
+    health.where = describe_non_finite(comm_, phase, network,
+                                       reducer(phase).first_non_finite(queued.step));
+  }
+  if (comm_.rank() == 0)
+    stats_.report("Timing/" + phase_name(phase), 1000 * queued.time->seconds());
   return health;
 }
 
-GradientHealth PhaseRunner::run_now(Phase phase, const RealBatch& reals) {
-  const bool generator = is_generator_phase(phase);
-  require_grad(state_, generator);
-  (generator ? state_.g->arena() : state_.d->arena()).clear_gradients();
-  if (phase == Phase::g_reg) return g_reg();
-
+BatchSums PhaseRunner::compute(Phase phase, const PhaseDraws& draws) {
   BatchSums sums = phase == Phase::d_main ? empty_sums() : BatchSums();
-  for (int64_t step = 0; step < plan_.steps(); ++step) {
-    if (phase == Phase::g_main) g_main(step);
-    if (phase == Phase::d_main) d_main(step, reals, sums);
-    if (phase == Phase::d_reg) d_reg(step, reals);
+  if (phase == Phase::g_reg) {
+    g_reg(draws);
+    return sums;
   }
-  if (phase == Phase::d_main) update_averages(sums);
-  return reduce_and_step(phase, 1 / (kSampleWeight * static_cast<double>(plan_.batch)));
+  for (const MicroBatch& micro : draws.micro) {
+    const bool is_last = &micro == &draws.micro.back();
+    if (phase == Phase::g_main) g_main(draws, micro, is_last);
+    if (phase == Phase::d_main) d_main(draws, micro, is_last, sums);
+    if (phase == Phase::d_reg) d_reg(draws, micro, is_last);
+  }
+  return sums;
 }
 
-void PhaseRunner::g_main(int64_t step) {
+/// Path lengths are compared with the mean over all ranks in the middle of their phase.
+bool PhaseRunner::is_local(Phase phase) const {
+  return phase != Phase::g_reg || comm_.size() == 1;
+}
+
+PhaseGraphs::Effects PhaseRunner::effects(Phase phase) {
+  const ParameterArena& arena = state_.g->arena();
+  PhaseGraphs::Effects effects{is_generator_phase(phase) ? state_.g->arena() : state_.d->arena(),
+                               {stats_.sums_on(arena.options().device())}};
+  if (phase == Phase::g_reg) effects.in_place.push_back(state_.path_length_mean.tensor());
+  if (phase == Phase::d_main || phase == Phase::d_reg)
+    effects.in_place.push_back(state_.ada.seen());
+  return effects;
+}
+
+void PhaseRunner::g_main(const PhaseDraws& draws, const MicroBatch& micro, bool is_last) {
   const Phase phase = Phase::g_main;
-  const std::vector<int64_t> samples = plan_.samples(step);
-  const at::Tensor c = inputs_.labels(phase, samples);
-  const at::Tensor w = state_.g->map(inputs_.latents(phase, samples), c);
-  const at::Tensor images = state_.g->synthesize(inputs_.all_layers(phase, samples, w, c),
-                                                 inputs_.synthesis(phase, samples));
-  const AdversarialLoss loss =
-      generator_loss(inputs_.critic(phase, Judged::generated, samples), images, c);
+  const at::Tensor w = state_.g->map(inputs_.latents(phase, micro), micro.labels);
+  const at::Tensor images = state_.g->synthesize(inputs_.all_layers(phase, micro, w),
+                                                 inputs_.synthesis(phase, micro));
+  const AdversarialLoss loss = generator_loss(inputs_.critic(draws, micro, Judged::generated),
+                                              images, micro.labels);
   stats_.report_scores(ScoresOf::fake, loss.logits);
   stats_.report("Loss/G/loss", loss.loss);
-  backward(phase, loss.loss, slopes(phase, loss.loss), step == plan_.steps() - 1);
+  backward(phase, loss.loss, slopes(phase, loss.loss), is_last);
 }
 
 /// The penalty is taken against the mean length of the whole batch, so all lengths come first. With
 /// several micro-batches they are computed twice: graphs of all of them would not fit.
-GradientHealth PhaseRunner::g_reg() {
-  std::vector<std::vector<int64_t>> micro_samples;
+void PhaseRunner::g_reg(const PhaseDraws& draws) {
+  const bool at_once = draws.micro.size() == 1;
   std::vector<at::Tensor> micro_lengths;
   at::Tensor sum = at::zeros({}, state_.g->arena().options().dtype(at::kDouble));
-  for (int64_t step = 0; step < plan_.steps(); ++step) {
-    micro_samples.push_back(path_samples(plan_.samples(step)));
-    micro_lengths.push_back(lengths(micro_samples.back(), plan_.steps() == 1));
+  for (const MicroBatch& micro : draws.micro) {
+    micro_lengths.push_back(lengths(micro, at_once));
     sum = sum + micro_lengths.back().detach().to(at::kDouble).sum();
   }
-  const int64_t even_samples = (plan_.batch + 1) / 2;
-  const auto count = static_cast<double>(even_samples);
   PathLengthMean& mean = state_.path_length_mean;
-  comm_.all_reduce(sum, ReduceOp::sum);
-  mean.update(sum, count);
-  size_t steps = micro_samples.size();
-  while (steps > 0 && micro_samples[steps - 1].empty()) --steps;
+  if (comm_.size() > 1) comm_.all_reduce(sum, ReduceOp::sum);
+  mean.update(sum, static_cast<double>(path_samples(plan_)));
+  size_t steps = draws.micro.size();
+  while (steps > 0 && draws.micro[steps - 1].samples.empty()) --steps;
   for (size_t step = 0; step < steps; ++step) {
-    if (micro_samples[step].empty()) continue;
-    const at::Tensor length =
-        plan_.steps() == 1 ? micro_lengths[step] : lengths(micro_samples[step], true);
+    if (draws.micro[step].samples.empty()) continue;
+    const at::Tensor length = at_once ? micro_lengths[step] : lengths(draws.micro[step], true);
     const at::Tensor penalty = mean.penalty(length.detach());
     stats_.report("Loss/pl_penalty", penalty);
     stats_.report("Loss/G/reg", penalty * config_.path_length_weight);
     const double weight = sample_weight(Phase::g_reg) * config_.path_length_weight;
     backward(Phase::g_reg, length, mean.gradient_factors(length) * weight, step == steps - 1);
   }
-  return reduce_and_step(Phase::g_reg, 2 / (kSampleWeight * count));
 }
 
-void PhaseRunner::d_main(int64_t step, const RealBatch& reals, BatchSums& sums) {
+void PhaseRunner::d_main(const PhaseDraws& draws, const MicroBatch& micro, bool is_last,
+                         BatchSums& sums) {
   const Phase phase = Phase::d_main;
-  const std::vector<int64_t> samples = plan_.samples(step);
-  const at::Tensor c = inputs_.labels(phase, samples);
   at::Tensor images;
   {
     const at::NoGradGuard no_grad;
-    const at::Tensor w = state_.g->map(inputs_.latents(phase, samples), c);
+    const at::Tensor w = state_.g->map(inputs_.latents(phase, micro), micro.labels);
     sums.w += w.to(at::kDouble).sum(0);
-    SynthesisOptions synthesis = inputs_.synthesis(phase, samples);
+    SynthesisOptions synthesis = inputs_.synthesis(phase, micro);
     synthesis.magnitudes = &sums.magnitudes;
-    images = state_.g->synthesize(inputs_.all_layers(phase, samples, w, c), synthesis);
+    images = state_.g->synthesize(inputs_.all_layers(phase, micro, w), synthesis);
   }
-  const AdversarialLoss fake =
-      discriminator_fake_loss(inputs_.critic(phase, Judged::generated, samples), images, c);
+  const AdversarialLoss fake = discriminator_fake_loss(
+      inputs_.critic(draws, micro, Judged::generated), images, micro.labels);
   stats_.report_scores(ScoresOf::fake, fake.logits);
   backward(phase, fake.loss, slopes(phase, fake.loss), false);
-  const int64_t first = step * plan_.micro;
   const AdversarialLoss real = discriminator_real_loss(
-      inputs_.critic(phase, Judged::real, samples), inputs_.real_images(reals, first, plan_.micro),
-      inputs_.real_labels(reals, first, plan_.micro));
+      inputs_.critic(draws, micro, Judged::real), inputs_.real_images(micro), micro.real_labels);
   state_.ada.observe(real.logits);
   stats_.report_scores(ScoresOf::real, real.logits);
   stats_.report("Loss/D/loss", fake.loss.detach() + real.loss.detach());
-  backward(phase, real.loss, slopes(phase, real.loss), step == plan_.steps() - 1);
+  backward(phase, real.loss, slopes(phase, real.loss), is_last);
 }
 
-void PhaseRunner::d_reg(int64_t step, const RealBatch& reals) {
+void PhaseRunner::d_reg(const PhaseDraws& draws, const MicroBatch& micro, bool is_last) {
   const Phase phase = Phase::d_reg;
-  const int64_t first = step * plan_.micro;
-  const R1Penalty r1 = r1_penalty(inputs_.critic(phase, Judged::real, plan_.samples(step)),
-                                  inputs_.real_images(reals, first, plan_.micro),
-                                  inputs_.real_labels(reals, first, plan_.micro));
+  const R1Penalty r1 = r1_penalty(inputs_.critic(draws, micro, Judged::real),
+                                  inputs_.real_images(micro), micro.real_labels);
   const double half_gamma = config_.gamma / 2;
   state_.ada.observe(r1.logits);
   stats_.report_scores(ScoresOf::real, r1.logits);
   stats_.report("Loss/r1_penalty", r1.penalty);
   stats_.report("Loss/D/reg", r1.penalty.detach() * half_gamma);
-  backward(phase, r1.penalty, slopes(phase, r1.penalty, half_gamma), step == plan_.steps() - 1);
+  backward(phase, r1.penalty, slopes(phase, r1.penalty, half_gamma), is_last);
 }
 
-GradientHealth PhaseRunner::reduce_and_step(Phase phase, double grad_scale) {
+double PhaseRunner::grad_scale(Phase phase) const {
+  const auto batch = static_cast<double>(plan_.batch);
+  return phase == Phase::g_reg ? 2 / (kSampleWeight * static_cast<double>(path_samples(plan_)))
+                               : 1 / (kSampleWeight * batch);
+}
+
+at::Tensor PhaseRunner::reduce_and_step(Phase phase) {
   const bool generator = is_generator_phase(phase);
   Network& network = generator ? static_cast<Network&>(*state_.g) : *state_.d;
   Adam& adam = generator ? *state_.g_adam : *state_.d_adam;
   ReductionTime time = reducer(phase).finish(static_cast<int>(phase));
-  const at::Tensor non_finite = adam.step(grad_scale);
+  const at::Tensor non_finite = adam.step(grad_scale(phase));
   if (adam.is_shared()) {
     const Clock::time_point begin = Clock::now();
     gather_pieces(adam.plan(), network.arena().flat_parameters(), comm_);
     comm_.all_reduce(non_finite, ReduceOp::sum);
     time.exposed += seconds_since(begin);
   }
-  // The first wait for the device, after all work of the phase is in its queue.
-  GradientHealth health;
-  health.non_finite = non_finite.item<int64_t>();
-  if (health.non_finite > 0) {
-    health.where = describe_non_finite(comm_, phase, network, reducer(phase).first_non_finite());
-  }
   report(phase, time);
-  return health;
+  return non_finite;
 }
 
 void PhaseRunner::report(Phase phase, const ReductionTime& time) {
@@ -232,7 +264,7 @@ GradientReducer& PhaseRunner::reducer(Phase phase) {
   return is_generator_phase(phase) ? g_reducer_ : d_reducer_;
 }
 
-PhaseRunner::BatchSums PhaseRunner::empty_sums() const {
+BatchSums PhaseRunner::empty_sums() const {
   const Generator& g = *state_.g;
   const at::TensorOptions options = g.arena().options().dtype(at::kDouble);
   const auto layers = static_cast<int64_t>(g.magnitude_averages().size());
@@ -258,14 +290,13 @@ void PhaseRunner::update_averages(const BatchSums& sums) {
   }
 }
 
-at::Tensor PhaseRunner::lengths(const std::vector<int64_t>& samples, bool differentiable) const {
+at::Tensor PhaseRunner::lengths(const MicroBatch& micro, bool differentiable) const {
   const Phase phase = Phase::g_reg;
   const Generator& g = *state_.g;
-  if (samples.empty()) return at::empty({0}, g.arena().options());
-  const at::Tensor c = inputs_.labels(phase, samples);
-  const at::Tensor w = g.map(inputs_.latents(phase, samples), c);
-  return path_lengths(g, inputs_.all_layers(phase, samples, w, c), inputs_.path_noise(samples),
-                      inputs_.synthesis(phase, samples), differentiable);
+  if (micro.samples.empty()) return at::empty({0}, g.arena().options());
+  const at::Tensor w = g.map(inputs_.latents(phase, micro), micro.labels);
+  return path_lengths(g, inputs_.all_layers(phase, micro, w), inputs_.path_noise(micro),
+                      inputs_.synthesis(phase, micro), differentiable);
 }
 
 double PhaseRunner::sample_weight(Phase phase) const {

@@ -8,14 +8,17 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include <ATen/ATen.h>
 
 #include "parallel/communicator.h"
+#include "parallel/device_queue.h"
 #include "parallel/gradient_reducer.h"
 #include "training/batch_plan.h"
+#include "training/phase_graphs.h"
 #include "training/phase_inputs.h"
 #include "training/stats.h"
 #include "training/train_state.h"
@@ -29,36 +32,56 @@ struct GradientHealth {
   std::string where;       ///< rank, phase and first tensor
 };
 
+/// A phase whose work is queued on the device, and perhaps not done yet.
+struct QueuedPhase {
+  Phase phase;
+  int64_t step;  ///< of the reducer
+  std::unique_ptr<HostCopy> non_finite;
+  std::unique_ptr<DeviceTimer> time;
+};
+
 /// Whether gradients travel during backward passes: where that pays, or always, for tests.
 enum class Overlap { where_it_pays, always };
+
+/// How phases are run.
+struct PhaseExecution {
+  Overlap overlap = Overlap::where_it_pays;  ///< never together with graphs
+  Graphs graphs = Graphs::off;
+  Recorder recorder = {};  ///< for graphs
+};
 
 class PhaseRunner {
  public:
   PhaseRunner(TrainState& state, const LossConfig& config, const BatchPlan& plan,
               Communicator& comm, PhaseInputs inputs, Statistics& stats,
-              Overlap overlap = Overlap::where_it_pays);
+              PhaseExecution execution = {});
 
-  /// Runs one phase of iteration `state.iteration`.
-  GradientHealth run(Phase phase, const RealBatch& reals);
+  /// Queues one phase of iteration `state.iteration`, and waits for no device.
+  QueuedPhase run(Phase phase, const RealBatch& reals);
+  /// What came out of a phase: waits until it is done, and reports how long it took. Phases are
+  /// asked for in the order in which they were run. Collective.
+  GradientHealth finish(const QueuedPhase& queued);
+  const PhaseGraphs& graphs() const { return graphs_; }
 
  private:
-  /// Sums over the samples of the whole batch that running averages are updated with.
-  struct BatchSums {
-    at::Tensor w;                ///< float64 [w_dim]
-    InputMagnitudes magnitudes;  ///< rows for the layers that keep an average
-  };
-
-  GradientHealth run_now(Phase phase, const RealBatch& reals);
-  void g_main(int64_t step);
-  GradientHealth g_reg();
-  void d_main(int64_t step, const RealBatch& reals, BatchSums& sums);
-  void d_reg(int64_t step, const RealBatch& reals);
+  QueuedPhase run_now(Phase phase, const RealBatch& reals);
+  /// Forward and backward passes of all micro-batches. Depends on tensors alone: it can be recorded.
+  BatchSums compute(Phase phase, const PhaseDraws& draws);
+  /// Whether compute() of a phase may be recorded on this run's ranks.
+  bool is_local(Phase phase) const;
+  void g_main(const PhaseDraws& draws, const MicroBatch& micro, bool is_last);
+  void g_reg(const PhaseDraws& draws);
+  void d_main(const PhaseDraws& draws, const MicroBatch& micro, bool is_last, BatchSums& sums);
+  void d_reg(const PhaseDraws& draws, const MicroBatch& micro, bool is_last);
+  PhaseGraphs::Effects effects(Phase phase);
+  /// With what the gradients that compute() leaves are multiplied.
+  double grad_scale(Phase phase) const;
   /// Sums gradients over the ranks and steps the optimiser of one network. Reports how long
-  /// communication took.
-  GradientHealth reduce_and_step(Phase phase, double grad_scale);
+  /// communication took. Returns how many values were not finite: int64 [] on the device.
+  at::Tensor reduce_and_step(Phase phase);
   BatchSums empty_sums() const;
   void update_averages(const BatchSums& sums);
-  at::Tensor lengths(const std::vector<int64_t>& samples, bool differentiable) const;
+  at::Tensor lengths(const MicroBatch& micro, bool differentiable) const;
   /// With what a sample's loss counts in a phase.
   double sample_weight(Phase phase) const;
   /// The derivatives of the loss of a phase, `factor` times the sum of these numbers.
@@ -76,6 +99,7 @@ class PhaseRunner {
   PhaseInputs inputs_;
   Statistics& stats_;
   GradientReducer g_reducer_, d_reducer_;
+  PhaseGraphs graphs_;
 };
 
 }  // namespace galette

@@ -82,20 +82,20 @@ Statistics::Statistics()
       collected_(at::zeros_like(pending_)) {}
 
 void Statistics::report(std::string_view name, const at::Tensor& values) {
-  add_tally(Tally::moments, values.detach(), table_of(values)[row_of(name)]);
+  add_tally(Tally::moments, values.detach(), sums_on(values.device())[row_of(name)]);
 }
 
 void Statistics::report_scores(ScoresOf of, const at::Tensor& logits) {
   // The row of the signs is the next one.
   const int64_t row = row_of(of == ScoresOf::fake ? "Loss/scores/fake" : "Loss/scores/real");
-  add_tally(Tally::scores, logits.detach(), table_of(logits).narrow(0, row, 2));
+  add_tally(Tally::scores, logits.detach(), sums_on(logits.device()).narrow(0, row, 2));
 }
 
 /// The device's sums stay there until somebody wants them.
-at::Tensor Statistics::table_of(const at::Tensor& values) {
-  if (values.is_cpu()) return pending_;
+at::Tensor Statistics::sums_on(const at::Device& device) {
+  if (device.is_cpu()) return pending_;
   if (!on_device_.defined())
-    on_device_ = at::zeros_like(pending_, pending_.options().device(values.device()));
+    on_device_ = at::zeros_like(pending_, pending_.options().device(device));
   return on_device_;
 }
 
@@ -115,8 +115,8 @@ void Statistics::collect(Communicator& comm) {
   comm.all_reduce(sums, ReduceOp::sum);
   const at::Tensor is_new = sums.narrow(1, 0, 1) > 0;
   collected_ = at::where(is_new, sums, collected_);
-  pending_ = at::zeros_like(pending_);
-  on_device_.reset();
+  pending_.zero_();
+  if (on_device_.defined()) on_device_.zero_();
 }
 
 double Statistics::num(std::string_view name) const {

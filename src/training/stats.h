@@ -26,6 +26,8 @@ class Statistics {
   /// wait for the device.
   void report(std::string_view name, const at::Tensor& values);
   void report(std::string_view name, double value);
+  /// The sums that tensors of a device are added to: changed in place until load().
+  at::Tensor sums_on(const at::Device& device);
   /// What a discriminator said: adds to Loss/scores/ and, by their signs, to Loss/signs/.
   void report_scores(ScoresOf of, const at::Tensor& logits);
 
@@ -48,8 +50,6 @@ class Statistics {
   void load(const at::Tensor& state, const Communicator& comm);
 
  private:
-  /// Where what is on the device of these values is added up.
-  at::Tensor table_of(const at::Tensor& values);
   /// What this rank reported since the last collect(), on the CPU.
   at::Tensor pending() const;
 

@@ -144,6 +144,13 @@ LossConfig loss_config(const TrainOptions& o) {
   return config;
 }
 
+PhaseExecution phase_execution(const TrainOptions& o) {
+  const bool is_wanted = o.graphs == "on" || (o.graphs == "auto" && *o.gpus == 1);
+  if (o.gpu < 0 || !is_wanted) return {};
+  return {Overlap::where_it_pays, o.graphs == "on" ? Graphs::required : Graphs::possible,
+          make_gpu_recorder(device_of(o.gpu))};
+}
+
 AdaConfig ada_config(const TrainOptions& o) {
   AdaConfig config;
   if (o.aug == "ada") config.mode = AugmentMode::ada;

@@ -7,6 +7,7 @@
 
 #include "training/augment.h"
 #include "training/loss_config.h"
+#include "training/phases.h"
 #include "training/train_options.h"
 #include "training/train_state.h"
 
@@ -40,6 +41,9 @@ TrainState make_train_state(const TrainOptions& options, const ImageShape& shape
 
 LazyIntervals lazy_intervals(const TrainOptions& options);
 LossConfig loss_config(const TrainOptions& options);
+/// Whether phases are recorded: by default on a GPU that works alone, since gradients that travel
+/// during the backward pass hide more than launches cost.
+PhaseExecution phase_execution(const TrainOptions& options);
 AdaConfig ada_config(const TrainOptions& options);
 /// Without a value when nothing is to be augmented.
 std::optional<AugmentPipe> make_augment_pipe(const TrainOptions& options, const ImageShape& shape);

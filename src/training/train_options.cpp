@@ -126,6 +126,7 @@ void add_machine_options(OptionTable& table, TrainOptions& o) {
   table.add("cache-mem", no, o.cache_mem, "GiB of memory for images", {0});
   add_device_option(table, o.device);
   table.add("nobench", no, o.nobench, "do not try out convolution algorithms (GPUs)");
+  add_graphs_option(table, o.graphs);
   table.add("config", no, o.config,
             "TOML file of options, for those that neither the command line nor the environment "
             "(GALETTE_BATCH_GPU for --batch-gpu) gives");
@@ -199,6 +200,14 @@ void check_batch(const TrainOptions& o, int ranks) {
 
 }  // namespace
 
+void add_graphs_option(OptionTable& table, std::string& graphs) {
+  table.add("graphs", Defines::nothing, graphs,
+            "record the phases as CUDA graphs, which are checked against what they replace; auto: "
+            "where one GPU works alone; with several, gradients then travel after the backward "
+            "pass",
+            {"auto", "on", "off"});
+}
+
 OptionTable train_option_table(TrainOptions& options) {
   OptionTable table;
   add_model_options(table, options);
@@ -209,7 +218,7 @@ OptionTable train_option_table(TrainOptions& options) {
   return table;
 }
 
-void check_precision(const TrainOptions& o) {
+void check_device(const TrainOptions& o) {
   if (o.fp32 && o.precision != "auto" && o.precision != "fp32") {
     throw InputError(
         fmt::format("--fp32=true contradicts --precision={}: give one of them", o.precision));
@@ -217,6 +226,9 @@ void check_precision(const TrainOptions& o) {
   if (o.gpu < 0 && (o.precision == "fp16" || o.precision == "tf32")) {
     throw InputError(fmt::format(
         "--precision={} needs a GPU, and this run has none: give auto, fp32 or bf16", o.precision));
+  }
+  if (o.gpu < 0 && o.graphs == "on") {
+    throw InputError("--graphs=on needs a GPU, and this run has none: give auto or off");
   }
 }
 
@@ -227,7 +239,7 @@ void check_options(const TrainOptions& o, int ranks) {
                     "{}` or `srun -n {}`, or leave --gpus out",
                     *o.gpus, ranks_text(ranks), *o.gpus, *o.gpus));
   }
-  check_precision(o);
+  check_device(o);
   if (o.outdir.empty() && o.run_dir.empty()) {
     throw InputError("neither --outdir nor --run-dir is given: say where the run is to be written");
   }

@@ -67,6 +67,7 @@ struct TrainOptions {
   double cache_mem = 4;         ///< GiB of host memory
   std::string device = "auto";  ///< auto, cpu or cuda
   bool nobench = false;
+  std::string graphs = "auto";  ///< auto, on or off
   bool shard_optimizer = false;
   std::string config;  ///< TOML file of options, or empty
   bool dry_run = false;
@@ -101,14 +102,18 @@ struct DatasetFacts {
   std::string fingerprint;
 };
 
+/// Adds --graphs, which takes auto, on or off.
+void add_graphs_option(OptionTable& table, std::string& graphs);
+
 /// The table of all options, bound to `options`, which must outlive it.
 OptionTable train_option_table(TrainOptions& options);
 
 /// The rules that need no dataset: ranks, folders, files, precision. Throws InputError.
 void check_options(const TrainOptions& options, int ranks);
 
-/// That --precision and --fp32 agree, and that this rank's device can do it. Throws InputError.
-void check_precision(const TrainOptions& options);
+/// That --precision and --fp32 agree, and that this rank's device can do that and --graphs. Throws
+/// InputError.
+void check_device(const TrainOptions& options);
 
 /// That --keep-best is one of --metrics and can be computed with detector networks of some kinds.
 /// Throws InputError.

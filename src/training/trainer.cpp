@@ -57,7 +57,7 @@ Trainer::Trainer(const RunSurroundings& surroundings, const io::Dataset& data,
       pipe_(make_augment_pipe(options_, image_shape(data))),
       phases_(state_, losses_, plan_, tensors_,
               PhaseInputs(state_, losses_, draws_, fake_labels(), pipe_ ? &*pipe_ : nullptr),
-              statistics_),
+              statistics_, phase_execution(options_)),
       grid_(data, draws_, *state_.g_ema),
       sampler_(SampleRng(static_cast<uint64_t>(options_.seed)), data.size()),
       keeper_(surroundings),
@@ -68,10 +68,10 @@ Trainer::Trainer(const RunSurroundings& surroundings, const io::Dataset& data,
 }
 
 PhaseInputs::FakeLabels Trainer::fake_labels() const {
-  return [this](Phase phase, int64_t iteration, const std::vector<int64_t>& samples) {
+  return [this](Phase phase, const std::vector<int64_t>& samples) {
     std::vector<int64_t> items;
     for (const int64_t g : samples) {
-      items.push_back(draws_.label_item(phase, iteration, g, data_.size()));
+      items.push_back(draws_.label_item(phase, g, data_.size()));
     }
     return data_.labels(items);
   };
@@ -82,6 +82,8 @@ int Trainer::run() {
   for (;;) {
     const RunKeeper::Verdict verdict = keeper_.agree();
     bool save = verdict.checkpoint;
+    // What is decided here rests on all iterations.
+    if (save || verdict.stop != StopLevel::none || tick_is_over()) finish_iterations(0);
     // In haste, what a tick writes waits for the next start.
     if (tick_is_over() && verdict.stop != StopLevel::in_haste) save |= end_tick();
     if (finished() && !tick_is_over()) break;
@@ -165,26 +167,35 @@ std::vector<int64_t> Trainer::items_of(int64_t iteration) {
 void Trainer::iterate() {
   keeper_.begin_iteration(state_.iteration);
   const RealBatch reals = reals_->next();
-  bool is_healthy = true;
+  QueuedIteration& queued = queued_.emplace_back();
+  queued.number = state_.iteration;
   for (const Phase phase : kPhases) {
     if (!losses_.due(phase, state_.iteration)) continue;
     const WatchedSection section(phase_name(phase));
-    const Clock::time_point begin = Clock::now();
-    const GradientHealth health = phases_.run(phase, reals);
-    if (health.non_finite > 0) is_healthy = false;
-    health_.note(health, state_.iteration);
-    if (comm_.rank() == 0) {
-      statistics_.report("Timing/" + phase_name(phase), 1000 * seconds_since(begin));
-    }
+    queued.phases.push_back(phases_.run(phase, reals));
   }
-  health_.end_iteration(is_healthy);
   tensors_.check();
   update_ema(*state_.g_ema, *state_.g,
              ema_beta(ema_, static_cast<double>(state_.images), static_cast<double>(plan_.batch)));
   state_.images += plan_.batch;
   ++state_.iteration;
   state_.ada.update(state_.iteration, plan_.batch, comm_);
+  // A GPU is at work on this iteration while the host looks at the last one.
+  finish_iterations(state_.g->arena().options().device().is_cuda() ? 1 : 0);
   progress_->update(static_cast<double>(state_.images) / 1000);
+}
+
+void Trainer::finish_iterations(size_t left) {
+  const WatchedSection section("end of phases");
+  for (; queued_.size() > left; queued_.pop_front()) {
+    bool is_healthy = true;
+    for (const QueuedPhase& queued : queued_.front().phases) {
+      const GradientHealth health = phases_.finish(queued);
+      if (health.non_finite > 0) is_healthy = false;
+      health_.note(health, queued_.front().number);
+    }
+    health_.end_iteration(is_healthy);
+  }
 }
 
 bool Trainer::tick_is_over() const {

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/progress.h"
 #include "io/dataset_file.h"
@@ -47,6 +49,8 @@ class Trainer {
   void start_reading();
   std::vector<int64_t> items_of(int64_t iteration);
   void iterate();
+  /// Takes note of what came out of iterations, up to the last `left` ones.
+  void finish_iterations(size_t left);
   bool finished() const { return state_.images >= 1000 * options_.kimg; }
   bool tick_is_over() const;
   /// Whether the tick ended with a snapshot.
@@ -60,6 +64,12 @@ class Trainer {
   void save_last_checkpoint();
   io::CheckpointContent checkpoint_content();
   double seconds() const;
+
+  /// An iteration whose results have not been looked at.
+  struct QueuedIteration {
+    int64_t number;
+    std::vector<QueuedPhase> phases;
+  };
 
   const TrainOptions& options_;
   const io::Dataset& data_;
@@ -85,6 +95,7 @@ class Trainer {
   SnapshotMetrics metrics_;
   std::pair<int64_t, int64_t> saved_{-1, -1};  ///< iteration and tick of the last checkpoint
   HealthRecord health_;
+  std::deque<QueuedIteration> queued_;
 };
 
 }  // namespace galette

@@ -84,6 +84,11 @@ at::Tensor transformations() {
        translation(-9, 14), translation(1e6, 1e6), scaling(12, 12)});
 }
 
+at::Tensor resample(const at::Tensor& x, const at::Tensor& inverse,
+                    const at::Tensor& margins = {}) {
+  return affine_resample(x, affine_paths(inverse, x.size(2), x.size(3), margins).to(x.device()));
+}
+
 at::Tensor repeat_to(const at::Tensor& x, int64_t n) {
   return x.repeat({n, 1, 1, 1});
 }
@@ -95,8 +100,8 @@ TEST(AffineResample, EqualsTheDefinition) {
     const at::Tensor x = repeat_to(normal(shape, 1), inverse.size(0));
     const at::Tensor margins = affine_margins(inverse, shape[2], shape[3]);
     const at::Tensor expected = naive_batch(x, inverse, margins);
-    const at::Tensor y = affine_resample(x, inverse);
-    const at::Tensor single = affine_resample(x.to(at::kFloat), inverse);
+    const at::Tensor y = resample(x, inverse);
+    const at::Tensor single = resample(x.to(at::kFloat), inverse);
     ASSERT_EQ(y.sizes(), expected.sizes());
     for (int64_t n = 0; n < inverse.size(0); ++n) {
       // Places of up to 1e3 are exact to 1e-13.
@@ -115,7 +120,7 @@ TEST(AffineResample, TakesAnyMargins) {
     const at::Tensor margins = at::tensor(at::ArrayRef<int64_t>(sides), at::kLong)
                                    .expand({inverse.size(0), 4})
                                    .contiguous();
-    const at::Tensor y = affine_resample(x, inverse, margins);
+    const at::Tensor y = resample(x, inverse, margins);
     EXPECT_TRUE(at::allclose(y, naive_batch(x, inverse, margins), 0, 1e-11));
   }
 }
@@ -125,7 +130,7 @@ TEST(AffineResample, TheIdentityIsNearlyOne) {
   const at::Tensor wave = at::sin(at::arange(64, at::kDouble) * 0.2);
   const at::Tensor x = wave.unsqueeze(1).mm(wave.unsqueeze(0)).view({1, 1, 64, 64});
   const at::Tensor eye = at::eye(3, at::kDouble).unsqueeze(0);
-  const at::Tensor inner = (affine_resample(x, eye) - x).slice(2, 8, 56).slice(3, 8, 56);
+  const at::Tensor inner = (resample(x, eye) - x).slice(2, 8, 56).slice(3, 8, 56);
   EXPECT_LT(inner.abs().max().item<double>(), 5e-3);
   EXPECT_GT(inner.abs().max().item<double>(), 1e-9);
 }
@@ -144,7 +149,7 @@ TEST(AffineResample, FirstAndSecondDerivativesEqualDifferences) {
   const at::Tensor inverse = transformations();
   for (const int64_t n : {0, 2, 6, 8, 11, 13, 15}) {
     const testing::Operator op = [&](const Tensors& in) {
-      return affine_resample(in[0], inverse.narrow(0, n, 1).narrow(1, 0, 2));
+      return resample(in[0], inverse.narrow(0, n, 1).narrow(1, 0, 2));
     };
     const at::Tensor x = normal({1, 1, 7, 6}, 3);
     testing::expect_gradients(op, {x});
@@ -161,7 +166,7 @@ TEST(AffineResample, TheAdjointOfManyTilesIsThatOfTheDefinition) {
     return torch::autograd::grad({y}, {x}, {dy})[0];
   };
   const at::Tensor expected = gradient(naive_batch(x, inverse, margins));
-  EXPECT_TRUE(at::allclose(gradient(affine_resample(x, inverse)), expected, 0, 1e-11));
+  EXPECT_TRUE(at::allclose(gradient(resample(x, inverse)), expected, 0, 1e-11));
 }
 
 TEST(AffineResample, ResultsDoNotDependOnTheThreads) {
@@ -169,7 +174,7 @@ TEST(AffineResample, ResultsDoNotDependOnTheThreads) {
   const at::Tensor inverse = transformations();
   const at::Tensor x = normal({inverse.size(0), 3, 40, 40}, 6).to(at::kFloat).requires_grad_();
   const auto both = [&] {
-    const at::Tensor y = affine_resample(x, inverse);
+    const at::Tensor y = resample(x, inverse);
     return at::stack({y, torch::autograd::grad({y}, {x}, {x.detach()})[0]});
   };
   at::set_num_threads(1);
@@ -182,8 +187,8 @@ TEST(AffineResample, ResultsDoNotDependOnTheThreads) {
 TEST(AffineResample, TakesStridesAndEmptyBatches) {
   const at::Tensor inverse = transformations().narrow(0, 5, 2);
   const at::Tensor x = normal({9, 8, 3, 2}, 7).permute({3, 2, 0, 1});
-  EXPECT_TRUE(at::equal(affine_resample(x, inverse), affine_resample(x.contiguous(), inverse)));
-  EXPECT_EQ(affine_resample(x.narrow(0, 0, 0), inverse.narrow(0, 0, 0)).size(0), 0);
+  EXPECT_TRUE(at::equal(resample(x, inverse), resample(x.contiguous(), inverse)));
+  EXPECT_EQ(resample(x.narrow(0, 0, 0), inverse.narrow(0, 0, 0)).size(0), 0);
 }
 
 TEST(AffineResampleErrors, NameWhatIsWrong) {
@@ -191,16 +196,19 @@ TEST(AffineResampleErrors, NameWhatIsWrong) {
   const auto margins = [](int64_t left) {
     return at::tensor({left, int64_t{0}, int64_t{0}, int64_t{0}}, at::kLong).view({1, 4});
   };
-  expect_refused([&] { affine_resample(x[0], eye); }, "x has shape [2, 4, 4]");
-  expect_refused([&] { affine_resample(x.to(at::kInt), eye); }, "x is of type Int");
-  expect_refused([&] { affine_resample(x, eye.to(at::kFloat)); }, "inverse must be float64");
-  expect_refused([&] { affine_resample(x, eye[0]); }, "inverse must be float64");
-  expect_refused([&] { affine_resample(x, eye.repeat({2, 1, 1})); }, "2 matrices for 1 images");
-  expect_refused([&] { affine_resample(x, eye * 0); }, "image 0 is singular");
-  expect_refused([&] { affine_resample(x, eye * NAN); }, "image 0 is singular or not finite");
-  expect_refused([&] { affine_resample(x, eye, margins(4)); }, "margins of image 0");
-  expect_refused([&] { affine_resample(x, eye, margins(-1)); }, "margins of image 0");
-  expect_refused([&] { affine_resample(x, eye, margins(0)[0]); }, "margins must be int64 [N, 4]");
+  const at::Tensor paths = affine_paths(eye, 4, 4);
+  expect_refused([&] { affine_resample(x[0], paths); }, "x has shape [2, 4, 4]");
+  expect_refused([&] { affine_resample(x.to(at::kInt), paths); }, "x is of type Int");
+  expect_refused([&] { affine_resample(x, {}); }, "paths must be affine_paths() on cpu");
+  expect_refused([&] { affine_resample(x, eye[0]); }, "paths must be affine_paths() on cpu");
+  expect_refused([&] { affine_resample(x, paths.repeat({2, 1})); }, "2 paths for 1 images");
+  expect_refused([&] { affine_paths(eye.to(at::kFloat), 4, 4); }, "inverse must be float64");
+  expect_refused([&] { affine_paths(eye[0], 4, 4); }, "inverse must be float64");
+  expect_refused([&] { affine_paths(eye * 0, 4, 4); }, "image 0 is singular");
+  expect_refused([&] { affine_paths(eye * NAN, 4, 4); }, "image 0 is singular or not finite");
+  expect_refused([&] { affine_paths(eye, 4, 4, margins(4)); }, "margins of image 0");
+  expect_refused([&] { affine_paths(eye, 4, 4, margins(-1)); }, "margins of image 0");
+  expect_refused([&] { affine_paths(eye, 4, 4, margins(0)[0]); }, "margins must be int64 [N, 4]");
 }
 
 TEST(AffineResampleCuda, EqualsTheCpu) {
@@ -208,7 +216,7 @@ TEST(AffineResampleCuda, EqualsTheCpu) {
     GTEST_SKIP() << "NO GPU: the CUDA body of affine_resample is not tested on this machine";
   const at::Tensor inverse = transformations();
   const at::Tensor x = normal({inverse.size(0), 2, 20, 23}, 8).requires_grad_();
-  const at::Tensor y = affine_resample(x, inverse), z = affine_resample(x.cuda(), inverse);
+  const at::Tensor y = resample(x, inverse), z = resample(x.cuda(), inverse);
   EXPECT_TRUE(at::allclose(z.cpu(), y, 0, 1e-11));
   const at::Tensor dy = normal(x.sizes(), 9);
   EXPECT_TRUE(at::allclose(torch::autograd::grad({z}, {x}, {dy.cuda()})[0],

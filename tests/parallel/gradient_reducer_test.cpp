@@ -267,12 +267,12 @@ TEST_P(ReducerRanks, TellsWhichParameterWasNotFinite) {
     make(overlaps);
     for (int i = 0; i < 2; ++i) {
       step(kAll);
-      EXPECT_EQ(reducer_->first_non_finite(), -1);
+      EXPECT_EQ(reducer_->first_non_finite(reducer_->steps()), -1);
       begin_step();
       reducer_->begin_last_pass(0);
       backward({3, 1}, comm_.rank() == 0 ? std::nan("") : 1);
       reducer_->finish(0);
-      EXPECT_EQ(reducer_->first_non_finite(), comm_.rank() == 0 ? 1 : -1);
+      EXPECT_EQ(reducer_->first_non_finite(reducer_->steps()), comm_.rank() == 0 ? 1 : -1);
     }
     reducer_.reset();
   }

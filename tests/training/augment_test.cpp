@@ -34,6 +34,11 @@ AugmentConfig everything() {
 }
 
 /// Parameters of many images of which one transformation has multiplier `m`.
+at::Tensor augmented(const AugmentPipe& pipe, const at::Tensor& x,
+                     const AugmentParameters& parameters) {
+  return pipe.apply(x, pipe.to_device(parameters, x.options()));
+}
+
 AugmentParameters draw_many(double AugmentConfig::*transformation, double m, double p) {
   AugmentConfig config;
   config.*transformation = m;
@@ -186,14 +191,14 @@ TEST(AugmentApply, WithoutStrengthOnlyTheFiltersOfTheGeometryRemain) {
   const at::Tensor x = testing::normal({2, 3, 32, 32}, 1);
   AugmentConfig config = everything();
   const AugmentPipe pipe(config, 3, 32);
-  const at::Tensor y = pipe.apply(x, pipe.draw(source(0, 2), 2, 0));
+  const at::Tensor y = augmented(pipe, x, pipe.draw(source(0, 2), 2, 0));
   EXPECT_FALSE(at::equal(x, y));
   config.xflip = config.rotate90 = config.xint = 0;
   config.scale = config.rotate = config.aniso = config.xfrac = 0;
   const AugmentPipe rest(config, 3, 32);
-  EXPECT_TRUE(at::allclose(rest.apply(x, rest.draw(source(0, 2), 2, 0)), x, 1e-14, 1e-14));
+  EXPECT_TRUE(at::allclose(augmented(rest, x, rest.draw(source(0, 2), 2, 0)), x, 1e-14, 1e-14));
   const AugmentPipe none(AugmentConfig{}, 3, 32);
-  EXPECT_TRUE(at::equal(none.apply(x, none.draw(source(0, 2), 2, 1)), x));
+  EXPECT_TRUE(at::equal(augmented(none, x, none.draw(source(0, 2), 2, 1)), x));
 }
 
 TEST(AugmentApply, DerivativesEqualDifferences) {
@@ -201,12 +206,12 @@ TEST(AugmentApply, DerivativesEqualDifferences) {
   const AugmentPipe pipe(everything(), 3, 4);
   const AugmentParameters parameters = pipe.draw(source(0, 2), 2, 1);
   const testing::Operator op = [&](const testing::Tensors& in) {
-    return pipe.apply(in[0], parameters).pow(3);
+    return augmented(pipe, in[0], parameters).pow(3);
   };
   const at::Tensor x = testing::normal({2, 3, 4, 4}, 2);
   testing::expect_gradients(op, {x}, 1e-5);
   testing::expect_second_gradients(
-      [&](const testing::Tensors& in) { return pipe.apply(in[0], parameters); }, {x});
+      [&](const testing::Tensors& in) { return augmented(pipe, in[0], parameters); }, {x});
 }
 
 TEST(AugmentApply, GreyImagesAreAveragesOfColours) {
@@ -214,8 +219,8 @@ TEST(AugmentApply, GreyImagesAreAveragesOfColours) {
   config.hue = config.saturation = 0;
   const AugmentPipe grey(config, 1, 16), colour(config, 3, 16);
   const at::Tensor x = testing::normal({4, 1, 16, 16}, 3);
-  const at::Tensor y = grey.apply(x, grey.draw(source(0, 4), 4, 1));
-  const at::Tensor z = colour.apply(x.repeat({1, 3, 1, 1}), colour.draw(source(0, 4), 4, 1));
+  const at::Tensor y = augmented(grey, x, grey.draw(source(0, 4), 4, 1));
+  const at::Tensor z = augmented(colour, x.repeat({1, 3, 1, 1}), colour.draw(source(0, 4), 4, 1));
   EXPECT_TRUE(at::allclose(y, z.mean(1, true), 1e-12, 1e-12));
 }
 
@@ -223,7 +228,7 @@ TEST(AugmentApply, CutsOutPixelsByTheirCentres) {
   AugmentParameters parameters;
   parameters.cutout = at::tensor({0.25, 0.875, 0.5, 0.3, 0.3, 0.0}, at::kDouble).view({2, 3});
   const AugmentPipe pipe(AugmentConfig{}, 1, 8);
-  const at::Tensor y = pipe.apply(at::ones({2, 1, 8, 8}), parameters);
+  const at::Tensor y = augmented(pipe, at::ones({2, 1, 8, 8}), parameters);
   at::Tensor expected = at::ones({2, 1, 8, 8});
   expected[0][0].slice(0, 5, 8).slice(1, 0, 4).zero_();
   EXPECT_TRUE(at::equal(y, expected));

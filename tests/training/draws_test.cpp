@@ -38,18 +38,19 @@ TEST(Draws, SplitsCoverTheBatchOnceAndInOrder) {
 }
 
 TEST(Draws, AreFunctionsOfTheSampleAlone) {
-  const Draws draws(SampleRng(3), at::kFloat);
+  Draws draws(SampleRng(3), at::kFloat);
+  draws.begin_iteration(5);
   const BatchPlan whole{kBatch, 1, 0, kBatch};
-  const at::Tensor z = draws.latents(Phase::g_main, 5, whole.local_samples(), 8);
-  const at::Tensor noise = draws.path_noise(5, whole.local_samples(), 3, 4);
+  const at::Tensor z = draws.latents(Phase::g_main, whole.local_samples(), 8);
+  const at::Tensor noise = draws.path_noise(whole.local_samples(), 3, 4);
   for (const Split& split : kSplits) {
     for (int64_t rank = 0; rank < split.ranks; ++rank) {
       const BatchPlan plan{kBatch, split.ranks, rank, split.micro};
       for (int64_t step = 0; step < plan.steps(); ++step) {
         const std::vector<int64_t> samples = plan.samples(step);
-        const at::Tensor own = draws.latents(Phase::g_main, 5, samples, 8);
+        const at::Tensor own = draws.latents(Phase::g_main, samples, 8);
         EXPECT_TRUE(at::equal(own, z.narrow(0, samples[0], split.micro)));
-        EXPECT_TRUE(at::equal(draws.path_noise(5, samples, 3, 4),
+        EXPECT_TRUE(at::equal(draws.path_noise(samples, 3, 4),
                               noise.narrow(0, samples[0], split.micro)));
       }
     }
@@ -57,12 +58,17 @@ TEST(Draws, AreFunctionsOfTheSampleAlone) {
 }
 
 TEST(Draws, DifferBetweenPhasesIterationsAndSamples) {
-  const Draws draws(SampleRng(3), at::kFloat);
-  const at::Tensor z = draws.latents(Phase::g_main, 5, {0, 1}, 8);
+  const auto latents = [](uint64_t seed, Phase phase, int64_t iteration) {
+    Draws draws(SampleRng(seed), at::kFloat);
+    draws.begin_iteration(iteration);
+    return draws.latents(phase, {0, 1}, 8);
+  };
+  const at::Tensor z = latents(3, Phase::g_main, 5);
   EXPECT_FALSE(at::equal(z[0], z[1]));
-  EXPECT_FALSE(at::equal(z, draws.latents(Phase::d_main, 5, {0, 1}, 8)));
-  EXPECT_FALSE(at::equal(z, draws.latents(Phase::g_main, 6, {0, 1}, 8)));
-  EXPECT_FALSE(at::equal(z, Draws(SampleRng(4), at::kFloat).latents(Phase::g_main, 5, {0, 1}, 8)));
+  EXPECT_TRUE(at::equal(z, latents(3, Phase::g_main, 5)));
+  EXPECT_FALSE(at::equal(z, latents(3, Phase::d_main, 5)));
+  EXPECT_FALSE(at::equal(z, latents(3, Phase::g_main, 6)));
+  EXPECT_FALSE(at::equal(z, latents(4, Phase::g_main, 5)));
 }
 
 TEST(Draws, RealImagesOfAnIterationDoNotDependOnTheRanks) {

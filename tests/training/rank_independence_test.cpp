@@ -4,135 +4,16 @@
 #include <algorithm>
 #include <cmath>
 
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <mpi.h>
 
-#include "parallel/mpi_communicator.h"
-#include "training/consistency.h"
-#include "training/ema.h"
-#include "training/phases.h"
-#include "training/train_networks.h"
+#include "tiny_training.h"
 
 namespace galette {
 namespace {
 
-constexpr int64_t kBatch = 8;
-constexpr int64_t kLabels = 3;
-constexpr int64_t kResolution = 16;
-
-TrainOptions tiny(const std::string& cfg, int64_t ranks, int64_t micro) {
-  TrainOptions o;
-  o.cfg = cfg;
-  o.batch = kBatch;
-  o.gpus = ranks;
-  o.batch_gpu = micro;
-  o.mbstd_group = 2;
-  o.gamma = 1;
-  o.glr = o.dlr = 0.002;
-  o.map_depth = 1;
-  o.cbase = 64;
-  o.cmax = 8;
-  o.precision = "fp64";  // what remains are sums in another order
-  o.aug = "ada";
-  return o;
-}
-
-/// Labels of generated samples: a function of the sample.
-at::Tensor one_hot(const std::vector<int64_t>& samples) {
-  at::Tensor labels = at::zeros({static_cast<int64_t>(samples.size()), kLabels});
-  for (size_t i = 0; i < samples.size(); ++i) {
-    labels[static_cast<int64_t>(i)][samples[i] % kLabels] = 1;
-  }
-  return labels;
-}
-
-/// The reals of one rank, cut out of the same batch.
-RealBatch reals_of(const BatchPlan& plan) {
-  const at::Tensor images =
-      (at::arange(kBatch * 3 * kResolution * kResolution, at::kLong).square() % 251)
-          .to(at::kByte)
-          .view({kBatch, 3, kResolution, kResolution});
-  return {images.narrow(0, plan.rank * plan.local(), plan.local()), one_hot(plan.local_samples())};
-}
-
-class Training {
- public:
-  Training(const std::string& cfg, MPI_Comm comm, int64_t micro, const OptimizerShare& share = {},
-           Overlap overlap = Overlap::where_it_pays)
-      : comm_(comm),
-        options_(tiny(cfg, comm_.size(), micro)),
-        draws_(SampleRng(7), tensor_options(options_)),
-        plan_{kBatch, comm_.size(), comm_.rank(), micro},
-        state_(make_train_state(options_, kShape, share)),
-        losses_(loss_config(options_)),
-        pipe_(make_augment_pipe(options_, kShape)),
-        phases_(
-            state_, losses_, plan_, comm_,
-            PhaseInputs(
-                state_, losses_, draws_,
-                [](Phase, int64_t, const std::vector<int64_t>& s) { return one_hot(s); }, &*pipe_),
-            statistics_, overlap) {
-    // Strong enough to matter in two iterations.
-    losses_.blur_start = losses_.blur_start > 0 ? 2 : 0;
-    state_.ada.load({{"p", 0.5}, {"seen", {0, 0, 0, 0}}}, comm_);
-  }
-
-  void iterate() {
-    for (const Phase phase : kPhases) {
-      if (losses_.due(phase, state_.iteration)) phases_.run(phase, reals_of(plan_));
-    }
-    update_ema(*state_.g_ema, *state_.g, 0.5);
-    state_.images += kBatch;
-    ++state_.iteration;
-    state_.ada.update(state_.iteration, kBatch, comm_);
-  }
-
-  bool is_equal_everywhere() { return inconsistent_array(state_, comm_).empty(); }
-
-  /// One phase, with `added` to the labels of the reals.
-  GradientHealth run(Phase phase, double added) {
-    RealBatch reals = reals_of(plan_);
-    reals.labels += added;
-    return phases_.run(phase, reals);
-  }
-
-  /// Mean time that communication held up a phase, or went on behind its backward pass.
-  double milliseconds(Phase phase, const char* kind) {
-    statistics_.collect(comm_);
-    return statistics_.mean(fmt::format("Timing/{}_comm_{}_ms", phase_name(phase), kind));
-  }
-
-  /// Everything that the iterations moved. Collective.
-  std::vector<at::Tensor> values() {
-    std::vector<at::Tensor> all{
-        at::tensor({state_.path_length_mean.value(), state_.ada.p()}, at::kDouble)};
-    for (const auto* network : {static_cast<const Network*>(state_.g.get()),
-                                static_cast<const Network*>(state_.g_ema.get()),
-                                static_cast<const Network*>(state_.d.get())}) {
-      all.push_back(network->arena().flat_parameters().detach());
-      all.push_back(network->arena().flat_buffers());
-    }
-    for (const Adam* adam : {&*state_.g_adam, &*state_.d_adam}) {
-      const int64_t size = adam->plan().size();
-      all.push_back(at::empty({size}, adam->second_moment().options()));
-      adam->gather_second_moment({0, size}, all.back(), comm_);
-    }
-    return all;
-  }
-
- private:
-  static constexpr ImageShape kShape{kResolution, 3, kLabels};
-  MpiCommunicator comm_;
-  TrainOptions options_;
-  Draws draws_;
-  BatchPlan plan_;
-  TrainState state_;
-  LossConfig losses_;
-  std::optional<AugmentPipe> pipe_;
-  Statistics statistics_;
-  PhaseRunner phases_;
-};
+using testing::kBatch;
+using testing::Training;
 
 /// Of what a and b hold, against the largest value of each array.
 void expect_close(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b,
@@ -174,9 +55,9 @@ TEST_P(SplitRanks, BucketsAndSharesDoNotChangeAnIteration) {
   constexpr int64_t kBucketBytes = 25'000;
   const int64_t micro = kBatch / comm.size();
   Training at_once(GetParam(), MPI_COMM_WORLD, micro);
-  Training in_buckets(GetParam(), MPI_COMM_WORLD, micro, {0, 1, kBucketBytes}, Overlap::always);
+  Training in_buckets(GetParam(), MPI_COMM_WORLD, micro, {0, 1, kBucketBytes}, {.overlap = Overlap::always});
   Training shared(GetParam(), MPI_COMM_WORLD, micro, {comm.rank(), comm.size(), kBucketBytes},
-                  Overlap::always);
+                  {.overlap = Overlap::always});
   // Sums of two are the same in any order.
   const double tolerance = comm.size() <= 2 ? 0 : kRounding;
   for (Training* training : {&at_once, &in_buckets, &shared}) {

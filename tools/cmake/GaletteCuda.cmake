@@ -43,8 +43,8 @@ if(GALETTE_USE_CUDA)
   endif()
 endif()
 
-# galette_add_gpu_sources(TARGET): links NCCL to a library that has the files gpu_cuda.cpp,
-# gpu_feed.cpp and nccl_communicator.cpp for GPUs, and no_gpu.cpp in their place.
+# galette_add_gpu_sources(TARGET): links NCCL to a library that has the files gpu_*.cpp and
+# nccl_communicator.cpp for GPUs, and no_gpu.cpp in their place.
 function(galette_add_gpu_sources target)
   get_target_property(sources ${target} SOURCES)
   if(GALETTE_USE_CUDA)
@@ -53,7 +53,7 @@ function(galette_add_gpu_sources target)
       $<BUILD_INTERFACE:${GALETTE_NCCL_INCLUDE_DIR}>)
     target_link_libraries(${target} PUBLIC ${GALETTE_NCCL_LIBRARY})
   else()
-    list(FILTER sources EXCLUDE REGEX "/(gpu_cuda|gpu_feed|nccl_communicator)\\.cpp$")
+    list(FILTER sources EXCLUDE REGEX "/(gpu_[a-z]+|nccl_communicator)\\.cpp$")
   endif()
   set_target_properties(${target} PROPERTIES SOURCES "${sources}")
 endfunction()
