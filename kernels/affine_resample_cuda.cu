@@ -163,8 +163,7 @@ __global__ void sample(Plan<T> p, const T* enlarged, T* canvas, int64_t n) {
         const int64_t dx = d % 2, dy = d / 2;
         if (!ax.holds_enlarged(q + dx) || !ay.holds_enlarged(r + dy)) continue;
         const T weight = (dx == 1 ? fx : 1 - fx) * (dy == 1 ? fy : 1 - fy);
-        sum +=
-            weight * plane[(r + dy + p.top()) * p.enlarged_width + q + dx + p.left()];
+        sum += weight * plane[(r + dy + p.top()) * p.enlarged_width + q + dx + p.left()];
       }
     }
     canvas[index] = sum;

@@ -10,8 +10,8 @@ namespace galette {
 /// the result may share the memory of `host`. Throws c10::Error during a NoUploads.
 at::Tensor upload(const at::Tensor& host, const at::TensorOptions& options);
 
-/// While one lives, nothing is brought from the host by any thread: work that is recorded would read
-/// that memory again when it is repeated, when it holds something else.
+/// While one lives, nothing is brought from the host by any thread: work that is recorded would
+/// read that memory again when it is repeated, when it holds something else.
 class NoUploads {
  public:
   NoUploads();

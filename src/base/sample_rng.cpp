@@ -66,7 +66,8 @@ at::Tensor SampleRng::normal(const Stream& stream, const std::vector<int64_t>& s
     return values;
   }
   Stream now = stream;
-  if (iteration.defined()) now.iteration = static_cast<uint32_t>(*iteration.const_data_ptr<int32_t>());
+  if (iteration.defined())
+    now.iteration = static_cast<uint32_t>(*iteration.const_data_ptr<int32_t>());
   TORCH_CHECK(options.device().is_cpu(), "random normals: no generator for device ",
               options.device());
   at::Tensor result = at::empty(sizes, options);

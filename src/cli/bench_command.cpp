@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `galette bench step` runs each phase of a training iteration until it is as fast as in training,
-// then several times on the clock. A run lasts as long as its slowest rank; a phase counts by the median of its runs:
+// then several times on the clock. A run lasts as long as its slowest rank; a phase counts by the
+// median of its runs:
 //
 //   sec/kimg = 1000 / batch * (sum over phases of seconds / interval + seconds of the average)
 #include "cli/bench_command.h"

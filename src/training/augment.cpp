@@ -78,8 +78,7 @@ at::Tensor add_noise(const at::Tensor& x, const at::Tensor& noise, const at::Ten
 
 /// [n, size]: whether pixel i of an axis lies within the square, by its centre (i + 1/2) / size.
 at::Tensor within(const at::Tensor& centre, const at::Tensor& extent, int64_t size) {
-  const at::Tensor places =
-      (at::arange(size, centre.options()) + 0.5) / static_cast<double>(size);
+  const at::Tensor places = (at::arange(size, centre.options()) + 0.5) / static_cast<double>(size);
   return (places.unsqueeze(0) - centre.unsqueeze(1)).abs() < extent.unsqueeze(1) / 2;
 }
 
@@ -182,9 +181,9 @@ AugmentTensors AugmentPipe::to_device(const AugmentParameters& parameters,
   };
   AugmentTensors tensors;
   if (parameters.geometry.defined()) {
-    tensors.paths = upload(
-        affine_paths(parameters.geometry, resolution_, resolution_, parameters.margins),
-        images.dtype(at::kByte));
+    tensors.paths =
+        upload(affine_paths(parameters.geometry, resolution_, resolution_, parameters.margins),
+               images.dtype(at::kByte));
   }
   tensors.colour = there(parameters.colour, images);
   tensors.filter = there(parameters.filter, images);

@@ -32,8 +32,8 @@ struct AugmentConfig {
   bool colour() const;
 };
 
-/// What is drawn for each image of a batch of n. Tensors are on the CPU, and undefined where nothing
-/// is done to any image.
+/// What is drawn for each image of a batch of n. Tensors are on the CPU, and undefined where
+/// nothing is done to any image.
 struct AugmentParameters {
   at::Tensor geometry;   ///< float64 [n, 3, 3]: from places in the result to places in the image
   at::Tensor margins;    ///< int64 [n, 4], see affine_resample.h

@@ -6,9 +6,7 @@
 namespace galette {
 
 Draws::Draws(SampleRng rng, at::TensorOptions options)
-    : rng_(rng),
-      options_(options),
-      iteration_on_device_(at::zeros({1}, options.dtype(at::kInt))) {}
+    : rng_(rng), options_(options), iteration_on_device_(at::zeros({1}, options.dtype(at::kInt))) {}
 
 void Draws::begin_iteration(int64_t iteration) {
   if (iteration == iteration_) return;
@@ -60,9 +58,8 @@ at::Tensor Draws::path_noise(const std::vector<int64_t>& samples, int64_t channe
 }
 
 int64_t Draws::label_item(Phase phase, int64_t sample, int64_t items) const {
-  return static_cast<int64_t>(rng_.below(stream(Purpose::label, phase),
-                                         static_cast<uint32_t>(sample),
-                                         static_cast<uint64_t>(items)));
+  return static_cast<int64_t>(rng_.below(
+      stream(Purpose::label, phase), static_cast<uint32_t>(sample), static_cast<uint64_t>(items)));
 }
 
 at::Tensor Draws::grid_latents(int64_t first, int64_t count, int64_t z_dim) const {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The random inputs of training, as functions of (phase, iteration, global sample). The iteration is
-// the one that begin_iteration() named last; work on a GPU finds it there in memory, so that what is
-// recorded once draws anew whenever it is repeated.
+// The random inputs of training, as functions of (phase, iteration, global sample). The iteration
+// is the one that begin_iteration() named last; work on a GPU finds it there in memory, so that
+// what is recorded once draws anew whenever it is repeated.
 #pragma once
 
 #include <cstdint>

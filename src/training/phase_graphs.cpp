@@ -28,8 +28,7 @@ void for_each_tensor(Draws& draws, const Visit& visit) {
       for (auto* tensor :
            {&of->paths, &of->colour, &of->filter, &of->noise, &of->deviation, &of->cutout})
         visit(*tensor);
-    for (auto* tensor :
-         {&micro.labels, &micro.style_cuts, &micro.real_images, &micro.real_labels})
+    for (auto* tensor : {&micro.labels, &micro.style_cuts, &micro.real_images, &micro.real_labels})
       visit(*tensor);
   }
 }

@@ -51,8 +51,7 @@ class PhaseGraphs {
     std::vector<at::Tensor> in_place;  ///< changed by adding to them, say
   };
 
-  PhaseGraphs(Graphs graphs, Recorder recorder)
-      : graphs_(graphs), recorder_(std::move(recorder)) {}
+  PhaseGraphs(Graphs graphs, Recorder recorder) : graphs_(graphs), recorder_(std::move(recorder)) {}
 
   /// compute(draws), in one way or another; the arena's gradients are zero before.
   BatchSums run(Phase phase, const PhaseDraws& draws, const Effects& effects,

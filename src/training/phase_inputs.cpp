@@ -29,7 +29,8 @@ PhaseInputs::PhaseInputs(const TrainState& state, const LossConfig& config, Draw
       pipe_(pipe) {}
 
 PhaseDraws PhaseInputs::draw(Phase phase, const BatchPlan& plan, const RealBatch& reals) const {
-  const bool generates = phase != Phase::d_reg, judges_generated = generates && phase != Phase::g_reg;
+  const bool generates = phase != Phase::d_reg,
+             judges_generated = generates && phase != Phase::g_reg;
   const bool judges_real = phase == Phase::d_main || phase == Phase::d_reg;
   const at::TensorOptions options = state_.g->arena().options();
   draws_.begin_iteration(state_.iteration);
@@ -59,14 +60,12 @@ PhaseDraws PhaseInputs::draw(Phase phase, const BatchPlan& plan, const RealBatch
   return draws;
 }
 
-AugmentTensors PhaseInputs::augmentation(Phase phase, const Samples& samples,
-                                         Judged judged) const {
+AugmentTensors PhaseInputs::augmentation(Phase phase, const Samples& samples, Judged judged) const {
   if (pipe_ == nullptr) return {};
-  const SampledAugmentSource source(draws_.rng(), phase, draws_.iteration(),
-                                    judged == Judged::real, samples);
-  return pipe_->to_device(
-      pipe_->draw(source, static_cast<int64_t>(samples.size()), state_.ada.p()),
-      state_.d->arena().options());
+  const SampledAugmentSource source(draws_.rng(), phase, draws_.iteration(), judged == Judged::real,
+                                    samples);
+  return pipe_->to_device(pipe_->draw(source, static_cast<int64_t>(samples.size()), state_.ada.p()),
+                          state_.d->arena().options());
 }
 
 at::Tensor PhaseInputs::latents(Phase phase, const MicroBatch& micro) const {
@@ -97,8 +96,7 @@ at::Tensor PhaseInputs::path_noise(const MicroBatch& micro) const {
 }
 
 Critic PhaseInputs::critic(const PhaseDraws& draws, const MicroBatch& micro, Judged judged) const {
-  const AugmentTensors& augment =
-      judged == Judged::real ? micro.of_real : micro.of_generated;
+  const AugmentTensors& augment = judged == Judged::real ? micro.of_real : micro.of_generated;
   return Critic(*state_.d,
                 [pipe = pipe_, augment, sigma = draws.blur_sigma](const at::Tensor& images) {
                   const at::Tensor blurred = blur_images(images, sigma);

@@ -104,8 +104,8 @@ QueuedPhase PhaseRunner::run_now(Phase phase, const RealBatch& reals) {
   (generator ? state_.g->arena() : state_.d->arena()).clear_gradients();
   const PhaseDraws draws = inputs_.draw(phase, plan_, reals);
   const auto compute = [this, phase](const PhaseDraws& on) { return this->compute(phase, on); };
-  const BatchSums sums = is_local(phase) ? graphs_.run(phase, draws, effects(phase), compute)
-                                         : compute(draws);
+  const BatchSums sums =
+      is_local(phase) ? graphs_.run(phase, draws, effects(phase), compute) : compute(draws);
   if (phase == Phase::d_main) update_averages(sums);
   const at::Tensor non_finite = reduce_and_step(phase);
   time->stop();
@@ -119,8 +119,8 @@ GradientHealth PhaseRunner::finish(const QueuedPhase& queued) {
   if (health.non_finite > 0) {
     const bool generator = is_generator_phase(phase);
     const Network& network = generator ? static_cast<Network&>(*state_.g) : *state_.d;
-    health.where = describe_non_finite(comm_, phase, network,
-                                       reducer(phase).first_non_finite(queued.step));
+    health.where =
+        describe_non_finite(comm_, phase, network, reducer(phase).first_non_finite(queued.step));
   }
   if (comm_.rank() == 0)
     stats_.report("Timing/" + phase_name(phase), 1000 * queued.time->seconds());
@@ -160,10 +160,10 @@ PhaseGraphs::Effects PhaseRunner::effects(Phase phase) {
 void PhaseRunner::g_main(const PhaseDraws& draws, const MicroBatch& micro, bool is_last) {
   const Phase phase = Phase::g_main;
   const at::Tensor w = state_.g->map(inputs_.latents(phase, micro), micro.labels);
-  const at::Tensor images = state_.g->synthesize(inputs_.all_layers(phase, micro, w),
-                                                 inputs_.synthesis(phase, micro));
-  const AdversarialLoss loss = generator_loss(inputs_.critic(draws, micro, Judged::generated),
-                                              images, micro.labels);
+  const at::Tensor images =
+      state_.g->synthesize(inputs_.all_layers(phase, micro, w), inputs_.synthesis(phase, micro));
+  const AdversarialLoss loss =
+      generator_loss(inputs_.critic(draws, micro, Judged::generated), images, micro.labels);
   stats_.report_scores(ScoresOf::fake, loss.logits);
   stats_.report("Loss/G/loss", loss.loss);
   backward(phase, loss.loss, slopes(phase, loss.loss), is_last);

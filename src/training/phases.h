@@ -65,7 +65,8 @@ class PhaseRunner {
 
  private:
   QueuedPhase run_now(Phase phase, const RealBatch& reals);
-  /// Forward and backward passes of all micro-batches. Depends on tensors alone: it can be recorded.
+  /// Forward and backward passes of all micro-batches. Depends on tensors alone: it can be
+  /// recorded.
   BatchSums compute(Phase phase, const PhaseDraws& draws);
   /// Whether compute() of a phase may be recorded on this run's ranks.
   bool is_local(Phase phase) const;

@@ -182,7 +182,8 @@ bool run_case(const Case& c) {
   if (!read_config(config.at("augment_kwargs"), augment)) return false;
   const at::Tensor x = c.get("in/images").requires_grad_();
   const AugmentPipe pipe(augment, x.size(1), x.size(2));
-  const at::Tensor y = pipe.apply(x, pipe.to_device(draw(c, augment, pipe, x.size(1)), x.options()));
+  const at::Tensor y =
+      pipe.apply(x, pipe.to_device(draw(c, augment, pipe, x.size(1)), x.options()));
   c.compare("out/images", y);
   if (!c.has("grad_images")) return true;
 

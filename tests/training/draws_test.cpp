@@ -50,8 +50,8 @@ TEST(Draws, AreFunctionsOfTheSampleAlone) {
         const std::vector<int64_t> samples = plan.samples(step);
         const at::Tensor own = draws.latents(Phase::g_main, samples, 8);
         EXPECT_TRUE(at::equal(own, z.narrow(0, samples[0], split.micro)));
-        EXPECT_TRUE(at::equal(draws.path_noise(samples, 3, 4),
-                              noise.narrow(0, samples[0], split.micro)));
+        EXPECT_TRUE(
+            at::equal(draws.path_noise(samples, 3, 4), noise.narrow(0, samples[0], split.micro)));
       }
     }
   }

@@ -113,9 +113,10 @@ class PhaseGraphsTest : public ::testing::Test {
     arena_.enable_gradients();
   }
 
-  PhaseGraphs graphs(Graphs choice, std::function<std::unique_ptr<RecordedWork>()> recorder = [] {
-    return std::make_unique<RepeatedCall>();
-  }) {
+  PhaseGraphs graphs(
+      Graphs choice, std::function<std::unique_ptr<RecordedWork>()> recorder = [] {
+        return std::make_unique<RepeatedCall>();
+      }) {
     return {choice, std::move(recorder)};
   }
 
@@ -248,8 +249,7 @@ TEST_F(PhaseGraphsTest, BadGradientsProveNothing) {
   host_factor_ = std::nan("");
   PhaseDraws draws;
   draws.micro.emplace_back().labels = at::ones({2, 3});
-  for (int i = 0; i < 3; ++i)
-    run(g, draws, [this](const PhaseDraws& on) { return compute(on); });
+  for (int i = 0; i < 3; ++i) run(g, draws, [this](const PhaseDraws& on) { return compute(on); });
   EXPECT_FALSE(g.is_proven(Phase::d_main));
   host_factor_ = 1;
   run(g, 1);
@@ -286,10 +286,9 @@ TEST(PhaseGraphsGpu, DoTheSame) {
   // The program's own checks are strict here: what differs throws.
   at::globalContext().lazyInitDevice(at::kCUDA);
   use_gpu(0);
-  Training training("creps", MPI_COMM_SELF, 4, {},
-                    {.graphs = Graphs::required,
-                     .recorder = make_gpu_recorder(at::Device(at::kCUDA, 0))},
-                    0);
+  Training training(
+      "creps", MPI_COMM_SELF, 4, {},
+      {.graphs = Graphs::required, .recorder = make_gpu_recorder(at::Device(at::kCUDA, 0))}, 0);
   for (int i = 0; i < 5; ++i) training.run_all_phases();
   for (const Phase phase : kPhases) EXPECT_TRUE(training.graphs().is_proven(phase));
 }

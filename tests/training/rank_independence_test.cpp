@@ -55,7 +55,8 @@ TEST_P(SplitRanks, BucketsAndSharesDoNotChangeAnIteration) {
   constexpr int64_t kBucketBytes = 25'000;
   const int64_t micro = kBatch / comm.size();
   Training at_once(GetParam(), MPI_COMM_WORLD, micro);
-  Training in_buckets(GetParam(), MPI_COMM_WORLD, micro, {0, 1, kBucketBytes}, {.overlap = Overlap::always});
+  Training in_buckets(GetParam(), MPI_COMM_WORLD, micro, {0, 1, kBucketBytes},
+                      {.overlap = Overlap::always});
   Training shared(GetParam(), MPI_COMM_WORLD, micro, {comm.rank(), comm.size(), kBucketBytes},
                   {.overlap = Overlap::always});
   // Sums of two are the same in any order.

@@ -72,12 +72,11 @@ class Training {
         state_(make_train_state(options_, kShape, share)),
         losses_(loss_config(options_)),
         pipe_(make_augment_pipe(options_, kShape)),
-        phases_(
-            state_, losses_, plan_, tensors_,
-            PhaseInputs(
-                state_, losses_, draws_,
-                [](Phase, const std::vector<int64_t>& s) { return one_hot(s); }, &*pipe_),
-            statistics_, std::move(execution)) {
+        phases_(state_, losses_, plan_, tensors_,
+                PhaseInputs(
+                    state_, losses_, draws_,
+                    [](Phase, const std::vector<int64_t>& s) { return one_hot(s); }, &*pipe_),
+                statistics_, std::move(execution)) {
     // Strong enough to matter in two iterations.
     losses_.blur_start = losses_.blur_start > 0 ? 2 : 0;
     state_.ada.load({{"p", 0.5}, {"seen", {0, 0, 0, 0}}}, comm_);
