@@ -15,7 +15,7 @@ struct Inputs {
 
 Inputs make_inputs(const Case& c, int64_t group_size) {
   const at::Tensor image = c.get("in/img");
-  const at::Tensor order = consecutive_groups(image.size(0), group_size);
+  const at::Tensor order = consecutive_groups(image, group_size);
   return {order, image.index_select(0, order).requires_grad_(true),
           c.get("in/c").index_select(0, order), c.get("in/proj").index_select(0, order)};
 }

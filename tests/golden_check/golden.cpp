@@ -49,7 +49,7 @@ void Case::compare(const std::string& path, const at::Tensor& actual, double tol
 
 void Case::compare_value(const std::string& quantity, const at::Tensor& actual,
                          const at::Tensor& expected, double tolerance) const {
-  const std::string label = quantity + ":" + type_name(type_);
+  const std::string label = quantity + ":" + type_name(type());
   if (!actual.defined() || actual.sizes() != expected.sizes()) {
     const std::string got = actual.defined() ? fmt::format("{}", fmt::join(actual.sizes(), "x"))
                                              : std::string("nothing");
@@ -62,9 +62,10 @@ void Case::compare_value(const std::string& quantity, const at::Tensor& actual,
     report_.line(true, base_name(file_.path()), name_, label, 0, 0, tolerance);
     return;
   }
-  const at::Tensor want = expected.to(at::kDouble);
+  const at::Tensor want = expected.to(at::kCPU, at::kDouble);
   const double scale = want.abs().max().item<double>();
-  const double max_abs = (actual.detach().to(at::kDouble) - want).abs().max().item<double>();
+  const double max_abs =
+      (actual.detach().to(at::kCPU, at::kDouble) - want).abs().max().item<double>();
   const double max_rel = scale > 0 ? max_abs / scale : max_abs;
   // Written so that NaN fails.
   report_.line(max_rel <= tolerance, base_name(file_.path()), name_, label, max_abs, max_rel,
@@ -72,7 +73,7 @@ void Case::compare_value(const std::string& quantity, const at::Tensor& actual,
 }
 
 void Case::expect(bool condition, const std::string& what) const {
-  report_.line(condition, base_name(file_.path()), name_, what + ":" + type_name(type_),
+  report_.line(condition, base_name(file_.path()), name_, what + ":" + type_name(type()),
                condition ? 0 : 1, condition ? 0 : 1, 0);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a section of the golden check needs: one case of one file in one element type, its stored
-// tensors, and a comparison that prints a line and remembers failures.
+// What a section of the golden check needs: one case of one file in one element type and on one
+// device, its stored tensors, and a comparison that prints a line and remembers failures.
 #pragma once
 
 #include <functional>
@@ -33,18 +33,19 @@ class Report {
   int failed_ = 0;
 };
 
-/// One case (an HDF5 group) in one element type.
+/// One case (an HDF5 group).
 class Case {
  public:
-  Case(const io::H5File& file, std::string name, at::ScalarType type, Report& report)
-      : file_(file), name_(std::move(name)), type_(type), report_(report) {}
+  /// `options`: element type and device.
+  Case(const io::H5File& file, std::string name, at::TensorOptions options, Report& report)
+      : file_(file), name_(std::move(name)), options_(options), report_(report) {}
 
   const std::string& name() const { return name_; }
   const io::H5File& file() const { return file_; }
-  at::ScalarType type() const { return type_; }
-  at::TensorOptions options() const { return at::TensorOptions().dtype(type_); }
+  at::ScalarType type() const { return c10::typeMetaToScalarType(options_.dtype()); }
+  at::TensorOptions options() const { return options_; }
   /// 1e-4 of the largest magnitude in float32, 1e-9 in float64.
-  double tolerance() const { return type_ == at::kFloat ? 1e-4 : exact_tolerance_; }
+  double tolerance() const { return type() == at::kFloat ? 1e-4 : exact_tolerance_; }
   /// The same case with another tolerance in float64.
   Case with_exact_tolerance(double tolerance) const {
     Case copy = *this;
@@ -53,10 +54,10 @@ class Case {
   }
 
   bool has(const std::string& path) const { return file_.exists(name_ + "/" + path); }
-  /// The stored tensor `<case>/<path>` as it is (integers, say).
+  /// The stored tensor `<case>/<path>` as it is (integers, say), on the CPU.
   at::Tensor raw(const std::string& path) const { return file_.read(name_ + "/" + path); }
-  /// The stored tensor in this case's element type.
-  at::Tensor get(const std::string& path) const { return raw(path).to(type_); }
+  /// The stored tensor in this case's element type, on its device.
+  at::Tensor get(const std::string& path) const { return raw(path).to(options_); }
   /// Names below the group `<case>/<path>`.
   std::vector<std::string> list(const std::string& path) const {
     return file_.list(name_ + "/" + path);
@@ -79,7 +80,7 @@ class Case {
  private:
   const io::H5File& file_;
   std::string name_;
-  at::ScalarType type_;
+  at::TensorOptions options_;
   Report& report_;
   double exact_tolerance_ = 1e-9;
 };
@@ -90,6 +91,7 @@ struct Section {
   std::function<std::vector<std::string>(const io::H5File&)> cases;  ///< its case groups
   /// Runs one case; returns false when the case is of a sort that this program does not know.
   std::function<bool(const Case&)> run;
+  bool is_for_cpu = false;  ///< of what GPUs have no part in
 };
 
 /// Case lists: groups of the root, or groups of groups ("lrelu/nchw_all").

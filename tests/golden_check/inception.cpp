@@ -83,7 +83,7 @@ bool run(const Case& c) {
 }  // namespace
 
 Section inception_section() {
-  return {"inception", root_groups, run};
+  return {"inception", root_groups, run, /*is_for_cpu=*/true};
 }
 
 }  // namespace galette::golden

@@ -82,7 +82,7 @@ bool run(const Case& c) {
 }  // namespace
 
 Section infinite_sampler_section() {
-  return {"infinite_sampler", root_groups, run};
+  return {"infinite_sampler", root_groups, run, /*is_for_cpu=*/true};
 }
 
 }  // namespace galette::golden

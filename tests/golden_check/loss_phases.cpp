@@ -36,7 +36,7 @@ struct Setup {
     g->arena().set_requires_grad(phase[0] == 'G');
     d.arena().set_requires_grad(phase[0] == 'D');
     const auto group = DiscriminatorConfig::from_json(config["D_kwargs"]).mbstd_group_size;
-    order = consecutive_groups(c.get("in/gen_z").size(0), group);
+    order = consecutive_groups(c.get("in/gen_z"), group);
     back = inverse_order(order);
     z = in("gen_z");
     gen_c = in("gen_c");
@@ -86,7 +86,7 @@ void g_reg(Setup& s) {
   const int64_t half = z.size(0) / s.config["pl_batch_shrink"].get<int64_t>();
   const RecordedPass pass =
       begin_pass(*s.g, s.draws, z.narrow(0, 0, half), s.c.get("in/gen_c").narrow(0, 0, half),
-                 at::arange(half, at::kLong), s.loss("style_mixing_prob"));
+                 at::arange(half, z.options().dtype(at::kLong)), s.loss("style_mixing_prob"));
   const std::vector<std::string> names = s.c.list(s.phase + "/draws");
   const at::Tensor noise = s.c.get(s.phase + "/draws/" + names.back());
   const at::Tensor lengths = path_lengths(*s.g, pass.ws, noise, pass.synthesis, true);

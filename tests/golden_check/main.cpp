@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// galette_golden [--cases=GLOB,…] FILE…
+// galette_golden [--cases=GLOB,…] [--types=…] [--device=cuda] FILE…
 // Runs Galette's code on stored inputs and compares with stored outputs, in float32 and float64.
-// Exits with 1 on any difference and on any file or selected case that it does not know.
+// Exits with 1 on any difference and on any file or selected case that it does not know, and with
+// 77 when there is no such device.
 #include <algorithm>
 
 #include <CLI/CLI.hpp>
@@ -9,14 +10,18 @@
 #include <fnmatch.h>
 
 #include "golden.h"
+#include "parallel/gpu.h"
 #include "parallel/mpi_session.h"
 
 namespace galette::golden {
 namespace {
 
+constexpr int kNoDevice = 77;  // CTest's sign of a skipped test
+
 struct Selection {
   std::vector<std::string> globs;
   std::vector<std::string> types{"float32", "float64"};
+  at::Device device = at::kCPU;
 
   bool includes(const std::string& name) const {
     return globs.empty() || std::any_of(globs.begin(), globs.end(), [&](const std::string& glob) {
@@ -46,7 +51,8 @@ void run_case(const Section& section, const io::H5File& file, const std::string&
               const Selection& selection, Report& report) {
   for (const std::string& type : selection.types) {
     try {
-      const Case c(file, name, type == "float32" ? at::kFloat : at::kDouble, report);
+      const at::ScalarType element = type == "float32" ? at::kFloat : at::kDouble;
+      const Case c(file, name, at::TensorOptions(selection.device).dtype(element), report);
       if (!section.run(c))
         report.failure(file.path(), name, "is a case that this program does not know");
     } catch (const std::exception& error) {
@@ -67,6 +73,10 @@ void run_file(const std::string& path, const Selection& selection, Report& repor
                    fmt::format("is of kind '{}', which this program does not know", kind));
     return;
   }
+  if (section->is_for_cpu && !selection.device.is_cpu()) {
+    fmt::print("SKIP {}: is for CPUs alone\n", path);
+    return;
+  }
   int selected = 0;
   for (const std::string& name : section->cases(file)) {
     if (!selection.includes(name)) continue;
@@ -85,8 +95,19 @@ int run(int argc, char** argv) {
   app.add_option("--types", selection.types, "float32, float64")
       ->delimiter(',')
       ->check(CLI::IsMember({"float32", "float64"}));
+  std::string device = "cpu";
+  app.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
   app.add_option("files", files, "golden files")->required();
   CLI11_PARSE(app, argc, argv);
+  if (device == "cuda") {
+    if (visible_gpus().empty()) {
+      fmt::print("NO GPU: the golden check was not run on one\n");
+      return kNoDevice;
+    }
+    use_gpu(0);
+    at::globalContext().setAllowTF32CuDNN(false);
+    selection.device = at::Device(at::kCUDA, 0);
+  }
 
   Report report;
   for (const std::string& path : files) {

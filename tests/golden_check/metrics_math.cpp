@@ -100,7 +100,7 @@ bool run(const Case& c) {
 }  // namespace
 
 Section metrics_math_section() {
-  return {"metrics_math", root_groups, run};
+  return {"metrics_math", root_groups, run, /*is_for_cpu=*/true};
 }
 
 }  // namespace galette::golden

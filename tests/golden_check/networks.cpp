@@ -64,9 +64,9 @@ Gradients generator_gradients(const Case& c, Generator& g, const at::Tensor& lat
 
 /// The largest deviation, relative to the largest magnitude of `expected`.
 double deviation(const at::Tensor& actual, const at::Tensor& expected) {
-  const at::Tensor want = expected.to(at::kDouble);
+  const at::Tensor want = expected.to(at::kCPU, at::kDouble);
   const double largest = want.abs().max().item<double>();
-  const double difference = (actual.to(at::kDouble) - want).abs().max().item<double>();
+  const double difference = (actual.to(at::kCPU, at::kDouble) - want).abs().max().item<double>();
   return largest > 0 ? difference / largest : difference;
 }
 
@@ -84,8 +84,9 @@ std::map<std::string, double> sensitivity(
   for (uint64_t seed = 1; seed <= kMoves; ++seed) {
     const at::Tensor z = c.get("in/z");
     auto generator = at::detail::createCPUGenerator(seed);
-    const at::Tensor move = at::randn(z.sizes(), generator, z.options()) * rounding;
-    for (const auto& [path, gradient] : generator_gradients(c, g, z + z * move, synthesize))
+    const at::Tensor normals = at::randn(z.sizes(), generator, z.options().device(at::kCPU));
+    const at::Tensor moved_z = z + z * normals.to(z.device()) * rounding;
+    for (const auto& [path, gradient] : generator_gradients(c, g, moved_z, synthesize))
       moved[path] = std::max(moved[path], deviation(gradient, base.at(path)));
   }
   return moved;
@@ -135,9 +136,12 @@ void backward(const at::Tensor& loss, Network& network) {
   torch::autograd::backward({loss}, {});
 }
 
-at::Tensor consecutive_groups(int64_t batch, int64_t group_size) {
-  const int64_t group = std::min(batch, group_size);
-  return at::arange(batch, at::kLong).view({group, batch / group}).t().reshape({batch});
+at::Tensor consecutive_groups(const at::Tensor& batched, int64_t group_size) {
+  const int64_t batch = batched.size(0), group = std::min(batch, group_size);
+  return at::arange(batch, batched.options().dtype(at::kLong))
+      .view({group, batch / group})
+      .t()
+      .reshape({batch});
 }
 
 at::Tensor inverse_order(const at::Tensor& order) {

@@ -42,8 +42,9 @@ void compare_generator_gradients(const Case& c, Generator& g,
 void backward(const at::Tensor& loss, Network& network);
 
 /// The reference takes sample i for group i mod (N/G) of minibatch standard deviation, Galette
-/// takes consecutive samples. order[k] is the reference's sample at Galette's place k.
-at::Tensor consecutive_groups(int64_t batch, int64_t group_size);
+/// takes consecutive samples. order[k] is the reference's sample at Galette's place k; for a tensor
+/// whose first axis is the batch, on its device.
+at::Tensor consecutive_groups(const at::Tensor& batched, int64_t group_size);
 /// The inverse permutation.
 at::Tensor inverse_order(const at::Tensor& order);
 

@@ -138,12 +138,12 @@ class Run {
     };
     Round r;
     r.name = fmt::format("{}_round{}", phase, round);
-    r.order = consecutive_groups(micro(), group_);
+    r.z = rows(phase + "_gen_z").to(c_.options());
+    r.gen_c = rows(phase + "_gen_c").to(c_.options());
+    r.order = consecutive_groups(r.z, group_);
     r.back = inverse_order(r.order);
-    r.z = rows(phase + "_gen_z").to(c_.type());
-    r.gen_c = rows(phase + "_gen_c").to(c_.type());
-    r.real = (rows("real_img_uint8").to(c_.type()) / 127.5 - 1).index_select(0, r.order);
-    r.real_c = rows("real_c").to(c_.type()).index_select(0, r.order);
+    r.real = (rows("real_img_uint8").to(c_.options()) / 127.5 - 1).index_select(0, r.order);
+    r.real_c = rows("real_c").to(c_.options()).index_select(0, r.order);
     return r;
   }
 
@@ -173,7 +173,7 @@ class Run {
     RecordedDraws recorded = draws(r);
     const RecordedPass pass =
         begin_pass(g_, recorded, r.z.narrow(0, 0, half), r.gen_c.narrow(0, 0, half),
-                   at::arange(half, at::kLong), loss("style_mixing_prob"));
+                   at::arange(half, r.order.options()), loss("style_mixing_prob"));
     const std::string group = at("draws/" + r.name);
     const at::Tensor lengths = path_lengths(
         g_, pass.ws, c_.get(group + "/" + c_.list(group).back()), pass.synthesis, true);
@@ -274,7 +274,7 @@ bool run(const Case& c) {
     return true;
   }
   Report quiet(true);
-  const Case exact_case(c.file(), c.name(), at::kDouble, quiet);
+  const Case exact_case(c.file(), c.name(), c.options().dtype(at::kDouble), quiet);
   Run exact(exact_case);
   Run(c).run(&exact);
   return true;

@@ -35,7 +35,8 @@ RecordedPass begin_pass(const Generator& g, RecordedDraws& draws, const at::Tens
     const auto cut = draws.next().item<int64_t>();
     const bool is_mixed = draws.next().item<double>() < mixing;
     const at::Tensor second = g.broadcast(g.map(draws.next(order), c));
-    const at::Tensor cuts = at::full({z.size(0)}, is_mixed ? cut : g.num_ws(), at::kLong);
+    const at::Tensor cuts =
+        at::full({z.size(0)}, is_mixed ? cut : g.num_ws(), z.options().dtype(at::kLong));
     pass.ws = mix_styles(pass.ws, second, cuts);
   }
   pass.synthesis.noise_mode = NoiseMode::random;
@@ -61,7 +62,7 @@ std::vector<std::pair<std::string, at::Tensor>> moved_magnitudes(
 
 InputMagnitudes immediate_magnitudes(const Generator& g, double beta) {
   const auto layers = static_cast<int64_t>(g.magnitude_averages().size());
-  return {at::zeros({layers, 2}, at::kDouble), beta};
+  return {at::zeros({layers, 2}, g.arena().options().dtype(at::kDouble)), beta};
 }
 
 }  // namespace galette::golden

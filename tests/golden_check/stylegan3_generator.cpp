@@ -83,7 +83,7 @@ void check_averages(const Case& c, const StyleGan3Generator& g) {
   const double beta = g.config().magnitude_ema_beta;
   const at::Tensor w = g.map(c.get("in/z"), c.get("in/c"));
   const auto layers = static_cast<int64_t>(g.magnitude_averages().size());
-  InputMagnitudes magnitudes{at::zeros({layers, 2}, at::kDouble), beta};
+  InputMagnitudes magnitudes{at::zeros({layers, 2}, c.options().dtype(at::kDouble)), beta};
   SynthesisOptions options;
   options.magnitudes = &magnitudes;
   g.synthesize(g.broadcast(w), options);
