@@ -95,6 +95,7 @@ struct Timing {
   std::string name;
   int64_t interval = 1;
   double seconds = 0;              ///< median
+  bool is_graph = false;           ///< whether the runs were repeated as a CUDA graph
   nlohmann::ordered_json profile;  ///< of one more run on this rank; null unless asked for
   std::vector<OpProfile::Count> operations;  ///< the same
 };
@@ -114,7 +115,10 @@ Timing time_part(const std::string& name, int64_t interval, const std::function<
   };
   if (o.train.gpu >= 0)
     for (int64_t i = 0; i < PhaseGraphs::kFirstRuns; ++i) run_and_wait();
-  Timing timing{name, interval, median_seconds(run_and_wait, o.repeat, comm), {}, {}};
+  Timing timing;
+  timing.name = name;
+  timing.interval = interval;
+  timing.seconds = median_seconds(run_and_wait, o.repeat, comm);
   if (!o.profile && !o.count_ops) return timing;
   const OpProfile profile;
   run();
@@ -153,6 +157,7 @@ std::vector<Timing> time_phases(const BenchOptions& o, Communicator& comm) {
     if (!losses.due(phase, 0)) continue;
     timings.push_back(time_part(
         phase_name(phase), losses.interval(phase), [&] { runner.run(phase, reals); }, o, comm));
+    timings.back().is_graph = runner.graphs().is_proven(phase);
   }
   timings.push_back(time_part(
       "EMA", 1, [&] { update_ema(*state.g_ema, *state.g, 0.5); }, o, comm));
@@ -177,7 +182,7 @@ nlohmann::ordered_json report(const BenchOptions& o, const std::vector<Timing>& 
                               double peak_gb) {
   nlohmann::ordered_json phases;
   for (const Timing& t : timings) {
-    phases[t.name] = {{"interval", t.interval}, {"seconds", t.seconds}};
+    phases[t.name] = {{"interval", t.interval}, {"seconds", t.seconds}, {"graph", t.is_graph}};
     if (!t.profile.is_null()) phases[t.name]["profile"] = t.profile;
     if (!o.count_ops) continue;
     nlohmann::ordered_json& operations = phases[t.name]["operations"];
