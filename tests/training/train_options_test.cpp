@@ -96,6 +96,9 @@ TEST(TrainOptions, Precision) {
             "--precision=fp16 needs a GPU, and this run has none: give auto, fp32 or bf16");
   EXPECT_THAT(check_error("--precision=tf32"), HasSubstr("needs a GPU"));
   EXPECT_EQ(check_error("--precision=bf16"), "no error");
+  EXPECT_EQ(check_error("--graphs=on"),
+            "--graphs=on needs a GPU, and this run has none: give auto or off");
+  EXPECT_EQ(check_error("--graphs=off"), "no error");
   TrainOptions o = parsed(kRequired + "--fp32=1");
   resolve_options(o, 1, emoji());
   EXPECT_EQ(o.precision, "fp32");
