@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `galette bench reduce` sums float32 tensors of 1 kB, 4 kB, ... bytes over all ranks in place. The
 // speed is that of the tensor: bytes / seconds, by the median of several runs of the slowest rank.
-// Small sums are too short for the clock, so a run makes many of them.
+// Small sums are too short for the clock, so a run makes many of them. Runs of Galette's sums and
+// of MPI_Allreduce alone take turns.
 //
 // Then the gradients of a plain network are summed during the backward pass that makes them. Of the
 // time that the sum alone takes, this hides
@@ -65,8 +66,8 @@ nlohmann::ordered_json measure_size(int64_t bytes, int64_t repeat, MpiCommunicat
     }
   };
   const auto runs = static_cast<double>(calls);
-  const double ours = median_seconds(galette, repeat, comm) / runs;
-  const double plain = median_seconds(bare, repeat, comm) / runs;
+  const auto [our_run, bare_run] = median_seconds_by_turns(galette, bare, repeat, comm);
+  const double ours = our_run / runs, plain = bare_run / runs;
   const double gb = static_cast<double>(values.nbytes()) / kBytesPerGb;
   return {{"bytes", values.nbytes()},   {"seconds", ours},
           {"mpi_seconds", plain},       {"gb_per_s", gb / ours},

@@ -2,8 +2,8 @@
 #include "cli/bench_timing.h"
 
 #include <algorithm>
-#include <chrono>
 
+#include "base/clock.h"
 #include "base/exit_code.h"
 #include "base/log.h"
 #include "parallel/mpi_session.h"
@@ -16,19 +16,40 @@ double median(std::vector<double> values) {
   return (values[(values.size() - 1) / 2] + values[values.size() / 2]) / 2;
 }
 
+namespace {
+
+/// Of the slowest rank.
+double seconds_of(const std::function<void()>& run, Communicator& comm) {
+  comm.barrier();
+  const Clock::time_point start = Clock::now();
+  run();
+  return comm.max(seconds_since(start));
+}
+
+}  // namespace
+
 double median_seconds(const std::function<void()>& run, int64_t repeat, Communicator& comm,
                       const std::function<void()>& prepare) {
   std::vector<double> seconds;
   for (int64_t i = -1; i < repeat; ++i) {
     prepare();
-    comm.barrier();
-    const auto start = std::chrono::steady_clock::now();
-    run();
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    const double slowest = comm.max(elapsed.count());
-    if (i >= 0) seconds.push_back(slowest);
+    const double elapsed = seconds_of(run, comm);
+    if (i >= 0) seconds.push_back(elapsed);
   }
   return median(std::move(seconds));
+}
+
+std::pair<double, double> median_seconds_by_turns(const std::function<void()>& first,
+                                                  const std::function<void()>& second,
+                                                  int64_t repeat, Communicator& comm) {
+  std::vector<double> seconds_of_first, seconds_of_second;
+  for (int64_t i = -1; i < repeat; ++i) {
+    const double one = seconds_of(first, comm), other = seconds_of(second, comm);
+    if (i < 0) continue;
+    seconds_of_first.push_back(one);
+    seconds_of_second.push_back(other);
+  }
+  return {median(std::move(seconds_of_first)), median(std::move(seconds_of_second))};
 }
 
 int run_bench(bool json,

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -20,6 +21,11 @@ double median(std::vector<double> values);
 double median_seconds(
     const std::function<void()>& run, int64_t repeat, Communicator& comm,
     const std::function<void()>& prepare = [] {});
+
+/// The same for two ways to one end, by turns: what slows the machine for a while slows both.
+std::pair<double, double> median_seconds_by_turns(const std::function<void()>& first,
+                                                  const std::function<void()>& second,
+                                                  int64_t repeat, Communicator& comm);
 
 /// What is alike in benchmarks: measures on all ranks of the world, with the threads divided among
 /// them, and prints the result as one JSON object or as a table, which is told how the threads were

@@ -17,13 +17,8 @@ void Heartbeat::set_iteration(int64_t iteration) {
   iteration_ = iteration;
 }
 
-void Heartbeat::step() {
-  ++steps_;
-  last_step_ = Clock::now();
-}
-
 void Heartbeat::enter(std::string_view section, double limit) {
-  if (std::this_thread::get_id() != owner_) return;
+  if (!is_main_thread()) return;
   const std::lock_guard lock(mutex_);
   if (limit == 0 && !sections_.empty()) limit = sections_.back().limit;
   sections_.push_back({std::string(section), limit});
@@ -31,20 +26,29 @@ void Heartbeat::enter(std::string_view section, double limit) {
 }
 
 void Heartbeat::leave() {
-  if (std::this_thread::get_id() != owner_) return;
+  if (!is_main_thread()) return;
   const std::lock_guard lock(mutex_);
   sections_.pop_back();
   step();
 }
 
-Heartbeat::Report Heartbeat::report() const {
+Heartbeat::Report Heartbeat::report() {
   const std::lock_guard lock(mutex_);
-  Report report{steps_, iteration_, seconds_since(last_step_), 0, ""};
-  for (const Section& section : sections_) {
+  const int64_t steps = steps_.load(std::memory_order_acquire);
+  if (steps != seen_steps_) {
+    seen_steps_ = steps;
+    seen_since_ = Clock::now();
+  }
+  Report report{steps, iteration_, seconds_since(seen_since_), 0, ""};
+  const auto add_place = [&](std::string_view name) {
     if (!report.place.empty()) report.place += ", ";
-    report.place += section.name;
+    report.place += name;
+  };
+  for (const Section& section : sections_) {
+    add_place(section.name);
     report.limit = section.limit;
   }
+  if (const char* const call = call_.load(std::memory_order_relaxed)) add_place(call);
   return report;
 }
 

@@ -41,22 +41,25 @@ MPI_Op mpi_op(ReduceOp op) {
   TORCH_CHECK(false, "MPI communicator: unknown reduction");
 }
 
-void check_tensor(const at::Tensor& t, const char* call) {
+/// The type of the elements of a tensor that MPI can move.
+MPI_Datatype checked_type(const at::Tensor& t, const char* call) {
   TORCH_CHECK(t.defined(), call, ": undefined tensor");
   TORCH_CHECK(t.device().is_cpu(), call, ": the MPI communicator moves host memory, got ",
               t.device());
   TORCH_CHECK(t.is_contiguous(), call, ": tensor must be contiguous, got strides ", t.strides());
-  mpi_type(t.scalar_type());
+  return mpi_type(t.scalar_type());
 }
 
-/// `whole` must hold `size` times the elements of `part`, of the same type.
-void check_parts(const at::Tensor& whole, const at::Tensor& part, int size, const char* call) {
-  check_tensor(whole, call);
-  check_tensor(part, call);
+/// `whole` must hold `size` times the elements of `part`, of the same type, which is returned.
+MPI_Datatype checked_type(const at::Tensor& whole, const at::Tensor& part, int size,
+                          const char* call) {
+  const MPI_Datatype type = checked_type(whole, call);
+  checked_type(part, call);
   TORCH_CHECK(whole.scalar_type() == part.scalar_type(), call, ": element types differ, ",
               whole.scalar_type(), " and ", part.scalar_type());
   TORCH_CHECK(whole.numel() == size * part.numel(), call, ": ", size, " ranks of ", part.numel(),
               " elements do not make ", whole.numel());
+  return type;
 }
 
 /// Calls body(first, count) for consecutive pieces of [0, total) of at most `most` elements.
@@ -102,7 +105,7 @@ class PendingMpi final : public PendingCollective {
 
   void wait() override {
     if (is_done_) return;
-    const WatchedSection section(name_);
+    const WatchedCall watched(name_);
     MPI_CHECK(
         MPI_Waitall(static_cast<int>(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE));
     end();
@@ -138,18 +141,16 @@ MpiCommunicator::~MpiCommunicator() {
 }
 
 void MpiCommunicator::all_reduce(at::Tensor values, ReduceOp op) {
-  const WatchedSection section("all-reduce");
-  check_tensor(values, "all_reduce");
-  const MPI_Datatype type = mpi_type(values.scalar_type());
+  const WatchedCall watched("all-reduce");
+  const MPI_Datatype type = checked_type(values, "all_reduce");
   in_pieces(values.numel(), max_count_, [&](int64_t first, int count) {
     MPI_CHECK(MPI_Allreduce(MPI_IN_PLACE, element(values, first), count, type, mpi_op(op), comm_));
   });
 }
 
 void MpiCommunicator::reduce_scatter(const at::Tensor& input, at::Tensor output) {
-  const WatchedSection section("reduce-scatter");
-  check_parts(input, output, size_, "reduce_scatter");
-  const MPI_Datatype type = mpi_type(input.scalar_type());
+  const WatchedCall watched("reduce-scatter");
+  const MPI_Datatype type = checked_type(input, output, size_, "reduce_scatter");
   const int64_t n = output.numel();
   if (n == 0) return;
   if (input.numel() <= max_count_) {
@@ -168,9 +169,8 @@ void MpiCommunicator::reduce_scatter(const at::Tensor& input, at::Tensor output)
 }
 
 void MpiCommunicator::all_gather(const at::Tensor& input, at::Tensor output) {
-  const WatchedSection section("all-gather");
-  check_parts(output, input, size_, "all_gather");
-  const MPI_Datatype type = mpi_type(input.scalar_type());
+  const WatchedCall watched("all-gather");
+  const MPI_Datatype type = checked_type(output, input, size_, "all_gather");
   const int64_t n = input.numel();
   if (n == 0) return;
   if (output.numel() <= max_count_) {
@@ -186,8 +186,8 @@ void MpiCommunicator::all_gather(const at::Tensor& input, at::Tensor output) {
 }
 
 void MpiCommunicator::broadcast(at::Tensor values, int root) {
-  const WatchedSection section("broadcast");
-  check_tensor(values, "broadcast");
+  const WatchedCall watched("broadcast");
+  checked_type(values, "broadcast");
   broadcast_bytes(values.data_ptr(), values.numel() * values.element_size(), root);
 }
 
@@ -198,15 +198,14 @@ void MpiCommunicator::broadcast_bytes(void* data, int64_t bytes, int root) {
 }
 
 void MpiCommunicator::barrier() {
-  const WatchedSection section("barrier");
+  const WatchedCall watched("barrier");
   MPI_CHECK(MPI_Barrier(comm_));
 }
 
 std::unique_ptr<PendingCollective> MpiCommunicator::start_all_reduce(at::Tensor values,
                                                                      ReduceOp op) {
-  check_tensor(values, "start_all_reduce");
+  const MPI_Datatype type = checked_type(values, "start_all_reduce");
   auto pending = std::make_unique<PendingMpi>("all-reduce", values);
-  const MPI_Datatype type = mpi_type(values.scalar_type());
   in_pieces(values.numel(), max_count_, [&](int64_t first, int count) {
     MPI_CHECK(MPI_Iallreduce(MPI_IN_PLACE, element(values, first), count, type, mpi_op(op), comm_,
                              pending->add()));
@@ -215,11 +214,10 @@ std::unique_ptr<PendingCollective> MpiCommunicator::start_all_reduce(at::Tensor 
 }
 
 std::unique_ptr<PendingCollective> MpiCommunicator::start_reduce_scatter(at::Tensor values) {
-  check_tensor(values, "start_reduce_scatter");
+  const MPI_Datatype type = checked_type(values, "start_reduce_scatter");
   TORCH_CHECK(values.numel() % size_ == 0, "start_reduce_scatter: ", values.numel(),
               " elements cannot be divided among ", size_, " ranks");
   auto pending = std::make_unique<PendingMpi>("reduce-scatter", values);
-  const MPI_Datatype type = mpi_type(values.scalar_type());
   const int64_t n = values.numel() / size_;
   if (n > 0 && values.numel() <= max_count_) {
     pending->move_result(rank_ * n, n);
@@ -239,7 +237,7 @@ std::unique_ptr<PendingCollective> MpiCommunicator::start_reduce_scatter(at::Ten
 }
 
 std::string MpiCommunicator::broadcast(const std::string& text, int root) {
-  const WatchedSection section("broadcast");
+  const WatchedCall watched("broadcast");
   auto length = static_cast<int64_t>(text.size());
   MPI_CHECK(MPI_Bcast(&length, 1, MPI_INT64_T, root, comm_));
   std::string result = text;

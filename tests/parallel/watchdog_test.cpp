@@ -17,7 +17,7 @@ TEST(HeartbeatTest, TellsWhereTheMainThreadIs) {
   const int64_t before = heartbeat.report().steps;
   {
     const WatchedSection outer("Gmain", 50);
-    const WatchedSection inner("all-reduce");
+    const WatchedCall inner("all-reduce");
     const Heartbeat::Report report = heartbeat.report();
     EXPECT_EQ(report.place, "Gmain, all-reduce");
     EXPECT_EQ(report.iteration, 7);
@@ -32,10 +32,23 @@ TEST(HeartbeatTest, TellsWhereTheMainThreadIs) {
 TEST(HeartbeatTest, SectionsOfOtherThreadsAreNotThoseOfTheMainThread) {
   const WatchedSection outer("Gmain");
   std::thread([] {
-    const WatchedSection other("all-reduce");
+    const WatchedSection other("data");
+    const WatchedCall call("all-reduce");
     EXPECT_EQ(Heartbeat::instance().report().place, "Gmain");
   }).join();
   EXPECT_EQ(Heartbeat::instance().report().place, "Gmain");
+}
+
+// The main thread asks no clock: those who look see how long it takes no step.
+TEST(HeartbeatTest, AStandstillCountsFromTheFirstReportThatShowsIt) {
+  Heartbeat& heartbeat = Heartbeat::instance();
+  const WatchedSection section("Gmain");
+  std::this_thread::sleep_for(milliseconds(200));
+  EXPECT_LT(heartbeat.report().seconds, 0.1);
+  std::this_thread::sleep_for(milliseconds(200));
+  EXPECT_GE(heartbeat.report().seconds, 0.2);
+  { const WatchedCall call("all-reduce"); }
+  EXPECT_LT(heartbeat.report().seconds, 0.1);
 }
 
 TEST(HeartbeatTest, AJobAgesUntilItEnds) {
