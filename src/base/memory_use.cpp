@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/block_cache.h"
+
 namespace galette {
 
 int64_t resident_bytes() {
@@ -23,6 +25,7 @@ int64_t peak_resident_bytes() {
 }
 
 void keep_freed_memory() {
+  keep_tensor_memory();
   // An old glibc refuses so high a threshold. Its own, which adapts itself, is then the best; the
   // second setting would freeze it at its start, 128 KiB.
   if (mallopt(M_MMAP_THRESHOLD, 1 << 30) == 1) mallopt(M_TRIM_THRESHOLD, -1);

@@ -10,13 +10,15 @@ namespace galette {
 int64_t resident_bytes();
 int64_t peak_resident_bytes();
 
-/// Makes malloc keep what is freed for the next allocation, up to blocks of 1 GiB. By default glibc
-/// hands blocks above 32 MiB back to the kernel, which then clears new pages for every activation
-/// of that size: 5 % of the time of a training step at 128x128, batch 8. Call once, at the start.
+/// Keeps what is freed for the next allocation: large tensors as blocks of a cache, all else in
+/// malloc, up to blocks of 1 GiB. By default glibc hands blocks above 32 MiB back to the kernel,
+/// which then clears new pages for each of that size: 5 % of the time of a training step at
+/// 128x128, batch 8. Call once, at the start.
 void keep_freed_memory();
 
-/// Gives back to the kernel what malloc has kept. Where other work follows, whose blocks have other
-/// sizes: between the gaps that one kind of work leaves, another finds no room.
+/// Gives back to the kernel what malloc has kept; the cache does so by itself. Where other work
+/// follows, whose blocks have other sizes: between the gaps that one kind of work leaves, another
+/// finds no room.
 void release_freed_memory();
 
 }  // namespace galette
