@@ -89,75 +89,64 @@ __device__ RowFactors<T> factors_of(const Rows<T>& x, const T* sums, int64_t row
   return RowFactors<T>(x.d + row, {sums[row], sums[rows + row], sums[2 * rows + row]});
 }
 
-/// dw, one element per thread, summed over the samples.
-template <typename T>
-__global__ void to_weight_kernel(Rows<T> x, const T* dy, const T* sums, T* dw) {
-  for (int64_t k = grid_first(); k < x.out * x.in; k += grid_stride()) {
-    const int64_t o = k / x.in, i = k % x.in;
-    const T w = x.w[k];
+/// Of the modulated weight w s, the one that a derivative is taken by. Samples share a weight, and
+/// outputs a style, so the terms of all samples or all outputs are summed.
+enum class Factor { weight, style };
+
+/// What element [n, o, i] adds to dw or ds.
+template <typename T, Factor kFactor>
+struct GradientTerm {
+  Rows<T> x;
+  const T* dy;
+  const T* sums;
+  __device__ T operator()(int64_t n, int64_t o, int64_t i) const {
+    const int64_t row = n * x.out + o;
+    const T w = x.w_at(o, i), s = x.s_at(n, i);
+    const T slope = factors_of(x, sums, row).slope(x.gain * dy[row * x.in + i], w * s);
+    return slope * (kFactor == Factor::weight ? s : w);
+  }
+};
+
+/// What element [n, o, i] adds to e_w or e_s. Its own e_dy is written with e_w.
+template <typename T, Factor kFactor>
+struct CurvatureTerm {
+  Rows<T> x;
+  const T* dy;
+  Cotangents<T> c;
+  const T* sums;
+  T* e_dy;
+  __device__ T operator()(int64_t n, int64_t o, int64_t i) const {
+    const int64_t row = n * x.out + o;
+    const RowFactors<T> f = factors_of(x, sums, row);
+    const T w = x.w_at(o, i), s = x.s_at(n, i), a = c.a_at(o * x.in + i), b = c.b[n * x.in + i];
+    const T g = x.gain * dy[row * x.in + i], u = w * s, p = a * s + b * w;
+    constexpr bool kByWeight = kFactor == Factor::weight;
+    if (kByWeight) e_dy[row * x.in + i] = x.gain * f.slope_by_g(p, u);
+    return f.curvature(g, u, p) * (kByWeight ? s : w) + f.slope(g, u) * (kByWeight ? b : a);
+  }
+};
+
+/// For the weight [O, I] sums over the samples, for the style [N, I] over the outputs; one element
+/// of the result per thread.
+template <typename T, Factor kFactor, template <typename, Factor> class Term>
+__global__ void sum_kernel(Term<T, kFactor> term, T* result) {
+  constexpr bool kByWeight = kFactor == Factor::weight;
+  const Rows<T>& x = term.x;
+  const int64_t rows = kByWeight ? x.out : x.samples, terms = kByWeight ? x.samples : x.out;
+  for (int64_t k = grid_first(); k < rows * x.in; k += grid_stride()) {
+    const int64_t row = k / x.in, i = k % x.in;
     T total = 0;
-    for (int64_t n = 0; n < x.samples; ++n) {
-      const int64_t row = n * x.out + o;
-      const T s = x.s_at(n, i);
-      total += factors_of(x, sums, row).slope(x.gain * dy[row * x.in + i], w * s) * s;
-    }
-    dw[k] = total;
+    for (int64_t j = 0; j < terms; ++j) total += kByWeight ? term(j, row, i) : term(row, j, i);
+    result[k] = total;
   }
 }
 
-/// ds, one element per thread, summed over the outputs.
-template <typename T>
-__global__ void to_style_kernel(Rows<T> x, const T* dy, const T* sums, T* ds) {
-  for (int64_t k = grid_first(); k < x.samples * x.in; k += grid_stride()) {
-    const int64_t n = k / x.in, i = k % x.in;
-    const T s = x.s[k];
-    T total = 0;
-    for (int64_t o = 0; o < x.out; ++o) {
-      const int64_t row = n * x.out + o;
-      const T w = x.w_at(o, i);
-      total += factors_of(x, sums, row).slope(x.gain * dy[row * x.in + i], w * s) * w;
-    }
-    ds[k] = total;
-  }
-}
-
-/// e_dy and e_w, one element of the weight per thread.
-template <typename T>
-__global__ void curvature_to_weight_kernel(Rows<T> x, const T* dy, Cotangents<T> c, const T* sums,
-                                           T* e_dy, T* e_w) {
-  for (int64_t k = grid_first(); k < x.out * x.in; k += grid_stride()) {
-    const int64_t o = k / x.in, i = k % x.in;
-    const T w = x.w[k], a = c.a_at(k);
-    T total = 0;
-    for (int64_t n = 0; n < x.samples; ++n) {
-      const int64_t row = n * x.out + o;
-      const RowFactors<T> f = factors_of(x, sums, row);
-      const T s = x.s_at(n, i), b = c.b[n * x.in + i], g = x.gain * dy[row * x.in + i];
-      const T u = w * s, p = a * s + b * w;
-      e_dy[row * x.in + i] = x.gain * f.slope_by_g(p, u);
-      total += f.curvature(g, u, p) * s + f.slope(g, u) * b;
-    }
-    e_w[k] = total;
-  }
-}
-
-/// e_s, one element per thread.
-template <typename T>
-__global__ void curvature_to_style_kernel(Rows<T> x, const T* dy, Cotangents<T> c, const T* sums,
-                                          T* e_s) {
-  for (int64_t k = grid_first(); k < x.samples * x.in; k += grid_stride()) {
-    const int64_t n = k / x.in, i = k % x.in;
-    const T s = x.s[k], b = c.b[k];
-    T total = 0;
-    for (int64_t o = 0; o < x.out; ++o) {
-      const int64_t row = n * x.out + o;
-      const RowFactors<T> f = factors_of(x, sums, row);
-      const T w = x.w_at(o, i), a = c.a_at(o * x.in + i), g = x.gain * dy[row * x.in + i];
-      const T u = w * s, p = a * s + b * w;
-      total += f.curvature(g, u, p) * w + f.slope(g, u) * a;
-    }
-    e_s[k] = total;
-  }
+template <typename T, Factor kFactor, template <typename, Factor> class Term>
+void launch_sum(const Term<T, kFactor>& term, void* result, cudaStream_t stream) {
+  const int64_t rows = kFactor == Factor::weight ? term.x.out : term.x.samples;
+  sum_kernel<T, kFactor, Term>
+      <<<cuda_blocks(rows * term.x.in), kCudaThreads, 0, stream>>>(term, static_cast<T*>(result));
+  CUDA_CHECK(cudaGetLastError());
 }
 
 }  // namespace
@@ -187,13 +176,8 @@ void modulated_weight_gradient_cuda(const ModulatedWeightCall& call,
       sums_kernel<T><<<blocks_of_rows(x.row_count()), kCudaThreads, 0, on>>>(x, g, {}, s);
       CUDA_CHECK(cudaGetLastError());
     }
-    to_style_kernel<T>
-        <<<cuda_blocks(x.samples * x.in), kCudaThreads, 0, on>>>(x, g, s, static_cast<T*>(ds));
-    CUDA_CHECK(cudaGetLastError());
-    if (dw == nullptr) return;
-    to_weight_kernel<T>
-        <<<cuda_blocks(x.out * x.in), kCudaThreads, 0, on>>>(x, g, s, static_cast<T*>(dw));
-    CUDA_CHECK(cudaGetLastError());
+    launch_sum(GradientTerm<T, Factor::style>{x, g, s}, ds, on);
+    if (dw != nullptr) launch_sum(GradientTerm<T, Factor::weight>{x, g, s}, dw, on);
   });
 }
 
@@ -212,12 +196,8 @@ void modulated_weight_curvature_cuda(const ModulatedWeightCall& call,
       sums_kernel<T><<<blocks_of_rows(x.row_count()), kCudaThreads, 0, on>>>(x, g, c, s);
       CUDA_CHECK(cudaGetLastError());
     }
-    curvature_to_weight_kernel<T><<<cuda_blocks(x.out * x.in), kCudaThreads, 0, on>>>(
-        x, g, c, s, static_cast<T*>(e_dy), static_cast<T*>(e_w));
-    CUDA_CHECK(cudaGetLastError());
-    curvature_to_style_kernel<T>
-        <<<cuda_blocks(x.samples * x.in), kCudaThreads, 0, on>>>(x, g, c, s, static_cast<T*>(e_s));
-    CUDA_CHECK(cudaGetLastError());
+    launch_sum(CurvatureTerm<T, Factor::weight>{x, g, c, s, static_cast<T*>(e_dy)}, e_w, on);
+    launch_sum(CurvatureTerm<T, Factor::style>{x, g, c, s, nullptr}, e_s, on);
   });
 }
 

@@ -116,31 +116,32 @@ void add_typed(T* range, const RangePiece* pieces, int64_t count) {
 
 int64_t adam_step_cpu(ElementType type, void* theta, const void* grad, void* v, int64_t n,
                       const AdamStep& step) {
-  if (type == ElementType::kFloat64) {
-    return adam_typed(static_cast<double*>(theta), static_cast<const double*>(grad),
-                      static_cast<double*>(v), n, step);
-  }
-  return adam_typed(static_cast<float*>(theta), static_cast<const float*>(grad),
-                    static_cast<float*>(v), n, step);
+  int64_t nonfinite = 0;
+  with_real_type(type, [&](auto zero) {
+    using T = decltype(zero);
+    nonfinite = adam_typed(static_cast<T*>(theta), static_cast<const T*>(grad), static_cast<T*>(v),
+                           n, step);
+  });
+  return nonfinite;
 }
 
 void ema_update_cpu(ElementType type, void* ema, const void* value, int64_t n, double beta) {
-  if (type == ElementType::kFloat64)
-    return ema_typed(static_cast<double*>(ema), static_cast<const double*>(value), n, beta);
-  ema_typed(static_cast<float*>(ema), static_cast<const float*>(value), n,
-            static_cast<float>(beta));
+  with_real_type(type, [&](auto zero) {
+    using T = decltype(zero);
+    ema_typed(static_cast<T*>(ema), static_cast<const T*>(value), n, static_cast<T>(beta));
+  });
 }
 
 void mark_non_finite_cpu(ElementType type, const void* values, int64_t begin, int64_t n,
                          const SegmentMarks& segments) {
-  if (type == ElementType::kFloat64)
-    return mark_typed(static_cast<const double*>(values), begin, n, segments);
-  mark_typed(static_cast<const float*>(values), begin, n, segments);
+  with_real_type(type, [&](auto zero) {
+    mark_typed(static_cast<const decltype(zero)*>(values), begin, n, segments);
+  });
 }
 
 void add_to_range_cpu(ElementType type, void* range, const RangePiece* pieces, int64_t count) {
-  if (type == ElementType::kFloat64) return add_typed(static_cast<double*>(range), pieces, count);
-  add_typed(static_cast<float*>(range), pieces, count);
+  with_real_type(type,
+                 [&](auto zero) { add_typed(static_cast<decltype(zero)*>(range), pieces, count); });
 }
 
 }  // namespace galette
