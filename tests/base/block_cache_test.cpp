@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/block_cache.h"
 
-#include <cstring>
+#include <atomic>
+#include <latch>
 #include <thread>
+#include <vector>
 
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
@@ -64,18 +66,23 @@ TEST(BlockCache, TooMuchIsAnError) {
 
 // Each thread writes to its blocks; one that two had would be seen.
 TEST(BlockCache, ThreadsHaveBlocksOfTheirOwn) {
+  constexpr int kThreads = 4, kRounds = 500000;
   BlockCache cache;
-  const auto use = [&](unsigned char mark) {
-    for (int round = 0; round < 200; ++round) {
-      auto* const block = static_cast<unsigned char*>(cache.take(2 * kMb));
-      std::memset(block, mark, 4096);
-      for (int i = 0; i < 4096; i += 64) ASSERT_EQ(block[i], mark);
-      cache.put_back(block);
+  std::latch begin(kThreads);
+  std::atomic<int> foreign = 0;
+  const auto use = [&](int mark) {
+    begin.arrive_and_wait();
+    for (int round = 0; round < kRounds; ++round) {
+      auto* const block = static_cast<volatile int*>(cache.take(2 * kMb));
+      *block = mark;
+      if (*block != mark) ++foreign;
+      cache.put_back(const_cast<int*>(block));
     }
   };
-  std::thread other(use, 1);
-  use(2);
-  other.join();
+  std::vector<std::thread> threads;
+  for (int mark = 1; mark <= kThreads; ++mark) threads.emplace_back(use, mark);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(foreign, 0);
   EXPECT_EQ(cache.in_use(), 0U);
 }
 
