@@ -295,10 +295,7 @@ at::Tensor bias_act(const at::Tensor& x, const std::optional<at::Tensor>& bias, 
     check_bias(x, b, setup->dim);
   }
   if (is_scaling(*setup) && setup->call.gain == 1 && !b.defined()) return x;
-  const bool channels_last = !x.is_contiguous() && x.dim() == 4 &&
-                             (!b.defined() || setup->dim == 1) &&
-                             x.suggest_memory_format() == at::MemoryFormat::ChannelsLast;
-  if (channels_last) setup->format = at::MemoryFormat::ChannelsLast;
+  if (!b.defined() || setup->dim == 1) setup->format = kept_format(x);
   return BiasAct::apply(x, optional_of(b.defined() ? b.contiguous() : b), setup);
 }
 

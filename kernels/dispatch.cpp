@@ -62,6 +62,12 @@ bool computes_as_float32(const at::Tensor& tensor) {
   return tensor.defined() && tensor.is_cpu() && at::isReducedFloatingType(tensor.scalar_type());
 }
 
+at::MemoryFormat kept_format(const at::Tensor& x) {
+  const bool channels_last = x.dim() == 4 && !x.is_contiguous() &&
+                             x.suggest_memory_format() == at::MemoryFormat::ChannelsLast;
+  return channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+}
+
 void* current_cuda_stream(const at::Tensor& tensor) {
   return c10::impl::getDeviceGuardImpl(at::kCUDA)->getStream(tensor.device()).native_handle();
 }

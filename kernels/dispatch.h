@@ -24,6 +24,10 @@ void check_real_pair(const char* op, const at::Tensor& weight, const at::Tensor&
 /// an operator converts such a tensor, computes, and rounds the result once.
 bool computes_as_float32(const at::Tensor& tensor);
 
+/// The order in which an operator on images works on `x` and lays out its results: channels last
+/// for images [N, C, H, W] that lie so and not in the ordinary order as well, as one channel does.
+at::MemoryFormat kept_format(const at::Tensor& x);
+
 /// The cudaStream_t on which LibTorch runs the tensor's device now.
 void* current_cuda_stream(const at::Tensor& tensor);
 

@@ -27,10 +27,13 @@ UpFirDnAxis axis_of(int64_t in, int64_t taps, int axis, const UpFirDnOptions& o)
   return a;
 }
 
-UpFirDnCall call_for(const at::Tensor& x, const AxisPair& taps, const UpFirDnOptions& options) {
+UpFirDnCall call_for(const at::Tensor& x, const AxisPair& taps, const UpFirDnOptions& options,
+                     at::MemoryFormat format) {
   UpFirDnCall call;
   call.type = checked_element_type(x, "upfirdn2d", "x");
-  call.planes = x.size(0) * x.size(1);
+  const bool channels_last = format == at::MemoryFormat::ChannelsLast;
+  call.planes = channels_last ? x.size(0) : x.size(0) * x.size(1);
+  call.channels = channels_last ? x.size(1) : 1;
   call.x = axis_of(x.size(3), taps[0], 0, options);
   call.y = axis_of(x.size(2), taps[1], 1, options);
   return call;
@@ -48,11 +51,40 @@ UpFirDnOptions adjoint(const UpFirDnCall& call, const UpFirDnOptions& options) {
   return back;
 }
 
+/// Results of a call, in the order in which it takes x.
+at::Tensor empty_result(const UpFirDnCall& call, const at::Tensor& x) {
+  return at::empty(
+      {x.size(0), x.size(1), call.y.out, call.x.out}, x.options(),
+      call.channels > 1 ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous);
+}
+
+/// A separable filter on channels that lie side by side: down the columns, where whole rows are
+/// added, then along the rows.
+void run_separable_channels_last(const UpFirDnCall& call, const HostTaps& taps, const at::Tensor& x,
+                                 const at::Tensor& y) {
+  const UpFirDnAxis single{1, 1, 1, 1, 0, 1};
+  UpFirDnCall columns = call, rows = call;
+  columns.x = single;
+  columns.channels = call.x.in * call.channels;
+  rows.y = single;
+  rows.planes = call.planes * call.y.out;
+  const at::Tensor between = at::empty({rows.planes, call.x.in, call.channels}, x.options());
+  upfirdn2d_channels_last_cpu(columns, taps.y.data(), x.const_data_ptr(),
+                              between.mutable_data_ptr());
+  upfirdn2d_channels_last_cpu(rows, taps.x.data(), between.const_data_ptr(), y.mutable_data_ptr());
+}
+
 at::Tensor run_cpu(const UpFirDnCall& call, const at::Tensor& x, const at::Tensor& filter,
                    const UpFirDnOptions& options) {
   const HostTaps taps = host_taps(filter, options.flip_filter, options.gain);
-  at::Tensor y = at::empty({x.size(0), x.size(1), call.y.out, call.x.out}, x.options());
-  if (taps.separable) {
+  at::Tensor y = empty_result(call, x);
+  if (call.channels > 1) {
+    if (taps.separable) {
+      run_separable_channels_last(call, taps, x, y);
+    } else {
+      upfirdn2d_channels_last_cpu(call, taps.full.data(), x.const_data_ptr(), y.mutable_data_ptr());
+    }
+  } else if (taps.separable) {
     upfirdn2d_separable_cpu(call, taps.x.data(), taps.y.data(), x.const_data_ptr(),
                             y.mutable_data_ptr());
   } else {
@@ -63,7 +95,7 @@ at::Tensor run_cpu(const UpFirDnCall& call, const at::Tensor& x, const at::Tenso
 
 at::Tensor launch_cuda(const UpFirDnCall& call, const at::Tensor& x, const at::Tensor& matrix,
                        bool flip_filter, double gain) {
-  at::Tensor y = at::empty({x.size(0), x.size(1), call.y.out, call.x.out}, x.options());
+  at::Tensor y = empty_result(call, x);
   upfirdn2d_cuda(call, matrix.const_data_ptr(), flip_filter, gain, x.const_data_ptr(),
                  y.mutable_data_ptr(), current_cuda_stream(x));
   return y;
@@ -85,10 +117,11 @@ at::Tensor run_cuda(const UpFirDnCall& call, const at::Tensor& x, const at::Tens
 }
 
 /// What a call and its adjoint share. The filter travels here: it may be undefined, and has no
-/// gradient.
+/// gradient. Gradients, too, are laid out as x is.
 struct Setup : torch::CustomClassHolder {
   UpFirDnOptions options;
   at::Tensor filter;
+  at::MemoryFormat format = at::MemoryFormat::Contiguous;
 };
 using SetupPtr = c10::intrusive_ptr<Setup>;
 
@@ -97,15 +130,16 @@ class UpFirDn : public torch::autograd::Function<UpFirDn> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const SetupPtr& setup) {
     ctx->set_materialize_grads(false);
     const at::Tensor& filter = setup->filter;
-    const UpFirDnCall call = call_for(x, filter_size(filter), setup->options);
+    const UpFirDnCall call = call_for(x, filter_size(filter), setup->options, setup->format);
     auto back = c10::make_intrusive<Setup>();
     back->options = adjoint(call, setup->options);
     back->filter = filter;
+    back->format = setup->format;
     ctx->saved_data["adjoint"] = c10::IValue::make_capsule(std::move(back));
     const c10::DeviceGuard device(x.device());
     if (x.numel() == 0)
       return at::zeros({x.size(0), x.size(1), call.y.out, call.x.out}, x.options());
-    const at::Tensor source = x.contiguous();
+    const at::Tensor source = x.contiguous(setup->format);
     RECORD_FUNCTION("galette::upfirdn2d", {});
     return x.is_cuda() ? run_cuda(call, source, filter, setup->options)
                        : run_cpu(call, source, filter, setup->options);
@@ -151,12 +185,13 @@ at::Tensor upfirdn2d(const at::Tensor& x, const at::Tensor& filter, const UpFirD
   TORCH_CHECK(std::min({options.up[0], options.up[1], options.down[0], options.down[1]}) >= 1,
               "upfirdn2d: up is (", options.up[0], ", ", options.up[1], "), down is (",
               options.down[0], ", ", options.down[1], "); give factors of 1 or more");
-  const UpFirDnCall call = call_for(x, filter_size(filter), options);
-  check_axis("x", call.x);
-  check_axis("y", call.y);
   auto setup = c10::make_intrusive<Setup>();
   setup->options = options;
   setup->filter = filter;
+  setup->format = kept_format(x);
+  const UpFirDnCall call = call_for(x, filter_size(filter), options, setup->format);
+  check_axis("x", call.x);
+  check_axis("y", call.y);
   return UpFirDn::apply(x, setup);
 }
 

@@ -29,7 +29,8 @@ struct UpFirDnOptions {
 
 /// x: [N, C, H, W], float32, float64, float16 or bfloat16 (16-bit types compute in float32 and
 /// round once). filter: undefined (identity), 1-D [F] (applied along x and along y) or 2-D [Fh,
-/// Fw], float32 or float64, without gradient. Returns [N, C, Hout, Wout] with the sizes above.
+/// Fw], float32 or float64, without gradient. Returns [N, C, Hout, Wout] with the sizes above;
+/// channels last, as gradients then are, where x is (see kept_format()).
 /// Throws c10::Error on other ranks or types, factors below 1, and images that are smaller than the
 /// filter after padding.
 at::Tensor upfirdn2d(const at::Tensor& x, const at::Tensor& filter,

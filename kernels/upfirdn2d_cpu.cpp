@@ -2,7 +2,8 @@
 // CPU bodies of upfirdn2d, threaded over rows or planes, by the row filter of fir_plan.h. A
 // separable filter makes each row of results in two steps that stay in the cache: the weighted sum
 // of the rows of x that it meets, then the filter along the row. A filter of higher rank sums over
-// the taps of both axes at once, from a copy of the plane in lines.
+// the taps of both axes at once, from a copy of the plane in lines. Where channels lie side by
+// side, a result is a weighted sum of pixels, which are vectors.
 #include "kernels/fir_plan.h"
 #include "kernels/threads.h"
 
@@ -226,6 +227,58 @@ class Full {
   std::vector<T> taps_;
 };
 
+/// Planes of pixels, each a vector of channels.
+template <typename T>
+class ChannelsLast {
+ public:
+  ChannelsLast(const UpFirDnCall& call, const double* taps)
+      : call_(call),
+        columns_(fir_meetings(call.x)),
+        rows_(fir_meetings(call.y)),
+        taps_(taps, taps + call.x.taps * call.y.taps) {}
+
+  void run(const T* x, T* y) const {
+    const int64_t row_length = call_.x.out * call_.channels;
+    const int64_t grain = std::max<int64_t>(1, kGrain / row_length);
+    at::parallel_for(0, call_.planes * call_.y.out, grain, [&](int64_t begin, int64_t end) {
+      Terms<T> terms;
+      terms.sources.resize(taps_.size());
+      terms.weights.resize(taps_.size());
+      run_vectorised([&]() GALETTE_FORCE_INLINE {
+        for (int64_t row = begin; row < end; ++row) {
+          const T* const image = x + row / call_.y.out * call_.y.in * call_.x.in * call_.channels;
+          T* const out = y + row * row_length;
+          for (int64_t q = 0; q < call_.x.out; ++q) {
+            const int64_t count = collect(image, rows_[row % call_.y.out], columns_[q], terms);
+            weighted_sum(out + q * call_.channels, terms.sources.data(), terms.weights.data(),
+                         count, call_.channels);
+          }
+        }
+      });
+    });
+  }
+
+ private:
+  /// The pixels that a result meets, with their taps; returns how many.
+  GALETTE_FORCE_INLINE int64_t collect(const T* image, const FirMeeting& rows,
+                                       const FirMeeting& columns, Terms<T>& terms) const {
+    int64_t count = 0;
+    for (int64_t i = 0; i < rows.count; ++i) {
+      const T* pixel = image + ((rows.sample + i) * call_.x.in + columns.sample) * call_.channels;
+      const T* tap = taps_.data() + (rows.tap + i * call_.y.up) * call_.x.taps + columns.tap;
+      for (int64_t j = 0; j < columns.count; ++j, ++count) {
+        terms.sources[count] = pixel + j * call_.channels;
+        terms.weights[count] = tap[j * call_.x.up];
+      }
+    }
+    return count;
+  }
+
+  UpFirDnCall call_;
+  std::vector<FirMeeting> columns_, rows_;
+  std::vector<T> taps_;
+};
+
 }  // namespace
 
 void upfirdn2d_separable_cpu(const UpFirDnCall& call, const double* taps_x, const double* taps_y,
@@ -244,6 +297,15 @@ void upfirdn2d_full_cpu(const UpFirDnCall& call, const double* taps, const void*
     Full<double>(call, taps).run(static_cast<const double*>(x), static_cast<double*>(y));
   } else {
     Full<float>(call, taps).run(static_cast<const float*>(x), static_cast<float*>(y));
+  }
+}
+
+void upfirdn2d_channels_last_cpu(const UpFirDnCall& call, const double* taps, const void* x,
+                                 void* y) {
+  if (call.type == ElementType::kFloat64) {
+    ChannelsLast<double>(call, taps).run(static_cast<const double*>(x), static_cast<double*>(y));
+  } else {
+    ChannelsLast<float>(call, taps).run(static_cast<const float*>(x), static_cast<float*>(y));
   }
 }
 

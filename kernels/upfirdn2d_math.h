@@ -23,10 +23,12 @@ struct UpFirDnAxis {
   int64_t taps = 1;
 };
 
-/// Planes are images [y.in, x.in], contiguous and in a row.
+/// Planes are images [y.in, x.in], contiguous and in a row; with `channels`, images
+/// [y.in, x.in, channels] whose channels lie side by side.
 struct UpFirDnCall {
   ElementType type = ElementType::kFloat32;
   int64_t planes = 0;
+  int64_t channels = 1;
   UpFirDnAxis x, y;
 };
 
@@ -39,10 +41,12 @@ GALETTE_HOST_DEVICE constexpr int64_t floor_mod(int64_t a, int64_t b) {
 }
 
 // The CPU bodies take oriented taps that contain the gain: one vector per axis, or a matrix
-// [y.taps, x.taps].
+// [y.taps, x.taps]. The first two are for planes of one channel.
 void upfirdn2d_separable_cpu(const UpFirDnCall& call, const double* taps_x, const double* taps_y,
                              const void* x, void* y);
 void upfirdn2d_full_cpu(const UpFirDnCall& call, const double* taps, const void* x, void* y);
+void upfirdn2d_channels_last_cpu(const UpFirDnCall& call, const double* taps, const void* x,
+                                 void* y);
 /// The CUDA body takes a matrix of taps on the device, in float64 for float64 data, else in
 /// float32, and orients it itself. Runs on the cudaStream_t `stream`.
 void upfirdn2d_cuda(const UpFirDnCall& call, const void* taps, bool flip_filter, double gain,

@@ -73,6 +73,37 @@ TEST(Conv2dResample, FirstAndSecondDerivativesEqualDifferences) {
   }
 }
 
+// The layers of the networks: values and gradients are those of images in the ordinary order, and
+// results lie as the images do.
+TEST(Conv2dResample, ChannelsLastImagesStaySo) {
+  const at::Tensor filter = setup_filter({1, 3, 3, 1}), x = normal({2, 4, 9, 8}, 20);
+  for (const int64_t k : {1, 3}) {
+    for (const auto& [up, down] : {std::pair{1, 1}, {2, 1}, {1, 2}}) {
+      const Conv2dResampleOptions options{
+          .up = up, .down = down, .padding = {k / 2, k / 2, k / 2, k / 2}, .flip_weight = up == 1};
+      const at::Tensor w = normal({6, 4, k, k}, 21);
+      const auto results = [&](at::MemoryFormat format) {
+        const at::Tensor image = x.contiguous(format).requires_grad_();
+        const at::Tensor weight = w.contiguous(format).requires_grad_();
+        const at::Tensor y = conv2d_resample(image, weight, filter, options);
+        EXPECT_TRUE(y.is_contiguous(format)) << k << up << down;
+        Tensors all = torch::autograd::grad({y.square().sum()}, {image, weight}, {}, true, true);
+        const at::Tensor penalty = all[0].square().sum();
+        const Tensors second = torch::autograd::grad({penalty}, {image, weight});
+        all.insert(all.end(), second.begin(), second.end());
+        all.push_back(y);
+        return all;
+      };
+      const Tensors rows = results(at::MemoryFormat::Contiguous);
+      const Tensors pixels = results(at::MemoryFormat::ChannelsLast);
+      for (size_t i = 0; i < rows.size(); ++i) {
+        const double scale = rows[i].abs().max().item<double>();
+        EXPECT_LE((pixels[i] - rows[i]).abs().max().item<double>(), 1e-12 * scale) << i;
+      }
+    }
+  }
+}
+
 TEST(Conv2dResample, KeepsTheSizesOfTheNetworks) {
   const at::Tensor x = at::ones({1, 2, 8, 8}), f = setup_filter({1, 3, 3, 1});
   const auto size = [&](int64_t k, int64_t up, int64_t down) {

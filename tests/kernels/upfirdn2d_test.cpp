@@ -104,15 +104,73 @@ TEST(UpFirDn, TakesStridesEmptyBatchesAndRowsWithoutSamples) {
   EXPECT_EQ(padded.slice(2, 0, 5).abs().max().item<double>(), 0);
 }
 
+/// y, the gradient by x, and what of that reaches the cotangent: the operator, its adjoint, and the
+/// adjoint of that. The cotangents lie in the ordinary order.
+Tensors with_derivatives(const at::Tensor& x, const at::Tensor& f, const UpFirDnOptions& options) {
+  const at::Tensor leaf = x.detach().requires_grad_();
+  const at::Tensor y = upfirdn2d(leaf, f, options);
+  const at::Tensor dy = normal(y.sizes(), 31).to(x.scalar_type()).requires_grad_();
+  const at::Tensor dx = torch::autograd::grad({y}, {leaf}, {dy}, true, true)[0];
+  const at::Tensor q = normal(dx.sizes(), 32).to(x.scalar_type());
+  return {y.detach(), dx.detach(), torch::autograd::grad({dx}, {dy}, {q})[0]};
+}
+
+// Sums are taken in the same order, so the bits are the same.
+TEST(UpFirDn, ChannelsLastImagesAreWorkedOnAsTheyLie) {
+  const testing::OneThread one_thread;
+  int compared = 0;
+  const std::vector<std::vector<int64_t>> shapes{
+      {2, 3, 19, 24}, {1, 2, 13, 17}, {2, 33, 5, 6}, {2, 1, 9, 7}, {3, 4, 1, 6}};
+  for (const auto& shape : shapes) {
+    for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
+      const at::Tensor x = normal(shape, 10).to(type);
+      const at::Tensor last = x.contiguous(at::MemoryFormat::ChannelsLast);
+      for (const at::Tensor& f : filters()) {
+        for (const Geometry& g : kGeometries) {
+          if (!valid(x, f, g)) continue;
+          const UpFirDnOptions options{g.up, g.down, g.padding, compared % 2 == 0, -1.5};
+          const Tensors rows = with_derivatives(x, f, options);
+          const Tensors pixels = with_derivatives(last, f, options);
+          for (size_t k = 0; k < rows.size(); ++k) {
+            ASSERT_TRUE(rows[k].is_contiguous());
+            ASSERT_TRUE(pixels[k].is_contiguous(at::MemoryFormat::ChannelsLast)) << k;
+            ASSERT_TRUE(at::equal(pixels[k], rows[k])) << k;
+          }
+          ++compared;
+        }
+      }
+    }
+  }
+  EXPECT_GT(compared, 500);
+}
+
+// Of a larger image that lies channels last; and a single pixel, which lies in both orders, on its
+// way to a larger gradient.
+TEST(UpFirDn, ChannelsLastPiecesAndSinglePixels) {
+  const at::Tensor x = normal({2, 3, 12, 10}, 13), f = setup_filter({1, 3, 3, 1});
+  const at::Tensor piece = x.contiguous(at::MemoryFormat::ChannelsLast).slice(2, 1, 10).slice(3, 3);
+  const at::Tensor y = upsample2d(piece, f);
+  EXPECT_TRUE(y.is_contiguous(at::MemoryFormat::ChannelsLast));
+  EXPECT_TRUE(at::equal(y, upsample2d(piece.contiguous(), f)));
+  const at::Tensor small = x.slice(2, 0, 4).slice(3, 0, 4);
+  const Tensors rows = with_derivatives(small.contiguous(), f, {});
+  const Tensors pixels = with_derivatives(small.contiguous(at::MemoryFormat::ChannelsLast), f, {});
+  ASSERT_EQ(pixels[0].sizes(), at::IntArrayRef({2, 3, 1, 1}));
+  for (size_t k = 0; k < rows.size(); ++k) EXPECT_TRUE(at::equal(pixels[k], rows[k])) << k;
+  EXPECT_TRUE(pixels[1].is_contiguous(at::MemoryFormat::ChannelsLast));
+}
+
 TEST(UpFirDn, ResultsDoNotDependOnTheThreads) {
   const int threads = at::get_num_threads();
-  const at::Tensor x = normal({2, 8, 64, 65}, 1).to(at::kFloat);
-  for (const at::Tensor& f : {setup_filter({1, 3, 3, 1}), normal({4, 4}, 2)}) {
-    at::set_num_threads(1);
-    const at::Tensor one = upsample2d(x, f);
-    at::set_num_threads(3);
-    EXPECT_TRUE(at::equal(one, upsample2d(x, f)));
-    at::set_num_threads(threads);
+  const at::Tensor rows = normal({2, 8, 64, 65}, 1).to(at::kFloat);
+  for (const at::Tensor& x : {rows, rows.contiguous(at::MemoryFormat::ChannelsLast)}) {
+    for (const at::Tensor& f : {setup_filter({1, 3, 3, 1}), normal({4, 4}, 2)}) {
+      at::set_num_threads(1);
+      const at::Tensor one = upsample2d(x, f);
+      at::set_num_threads(3);
+      EXPECT_TRUE(at::equal(one, upsample2d(x, f)));
+      at::set_num_threads(threads);
+    }
   }
 }
 
@@ -183,8 +241,13 @@ TEST(UpFirDnCuda, EqualsTheCpu) {
     for (const Geometry& g : kGeometries) {
       if (!valid(x, f, g)) continue;
       const UpFirDnOptions options{g.up, g.down, g.padding, false, 1.5};
-      EXPECT_TRUE(at::allclose(upfirdn2d(x.cuda(), f, options).cpu(), upfirdn2d(x, f, options),
-                               1e-11, 1e-11));
+      const at::Tensor expected = upfirdn2d(x, f, options);
+      for (const at::MemoryFormat format :
+           {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
+        const at::Tensor y = upfirdn2d(x.cuda().contiguous(format), f, options);
+        EXPECT_TRUE(y.is_contiguous(format));
+        EXPECT_TRUE(at::allclose(y.cpu(), expected, 1e-11, 1e-11));
+      }
     }
   }
 }
