@@ -67,6 +67,7 @@ OptionTable bench_option_table(BenchOptions& o) {
   table.add("p", nothing, o.train.p, "probability of each transform with --aug=fixed", {0, 1});
   table.add("precision", nothing, o.train.precision, "arithmetic of the large layers",
             {"auto", "fp32", "tf32", "fp16", "bf16", "fp64"});
+  table.add("nhwc", nothing, o.train.nhwc, "channels-last tensors in the 16-bit layers (GPUs)");
   add_device_option(table, o.train.device);
   add_graphs_option(table, o.train.graphs);
   table.add("repeat", nothing, o.repeat, "timed runs of each phase", {1, 1000});
@@ -199,6 +200,7 @@ nlohmann::ordered_json report(const BenchOptions& o, const std::vector<Timing>& 
       {"aug", o.train.aug},
       {"p", o.train.aug == "fixed" ? o.train.p : 0},
       {"precision", o.train.precision},
+      {"nhwc", o.train.nhwc},
       {"device", c10::DeviceTypeName(device_of(o.train.gpu).type(), true)},
       {"ranks", *o.train.gpus},
       {"threads_per_rank", at::get_num_threads()},

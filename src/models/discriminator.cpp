@@ -122,16 +122,15 @@ at::Tensor StyleGan2Discriminator::epilogue(const at::Tensor& features,
 at::Tensor StyleGan2Discriminator::logits(const at::Tensor& img, const at::Tensor& c) const {
   at::Tensor x, image = img;
   for (const Block& block : blocks_) {
-    const at::ScalarType type = activation_type(block.may_be_low);
-    if (x.defined()) x = x.to(type);
+    if (x.defined()) x = as_activations(x, block.may_be_low);
     if (block.from_rgb) {
-      const at::Tensor y = (*block.from_rgb)(image.to(type));
+      const at::Tensor y = (*block.from_rgb)(as_activations(image, block.may_be_low));
       x = x.defined() ? x + y : y;
     }
     if (from_rgb_) image = downsample2d(image, block.filter);
     x = block(x);
   }
-  x = epilogue(x.to(activation_type(false)), image);
+  x = epilogue(as_activations(x, false), image);
   if (!mapping_) return x;
   const at::Tensor cmap = (*mapping_)(at::Tensor(), c);
   return (x * cmap).sum({1}, true) / std::sqrt(static_cast<double>(cmap.size(1)));

@@ -58,6 +58,11 @@ at::Tensor FullyConnected::per_position(const at::Tensor& x) const {
                                                         scaled_bias(), 1);
 }
 
+at::Tensor as_weight_for(const at::Tensor& x, const at::Tensor& weight) {
+  return weight.to(x.scalar_type(), /*non_blocking=*/false, /*copy=*/false,
+                   x.suggest_memory_format());
+}
+
 at::Tensor normalize_2nd_moment(const at::Tensor& x) {
   return x * (x.square().mean({1}, true) + kEpsilon).rsqrt();
 }
@@ -125,7 +130,7 @@ at::Tensor Conv2dLayer::operator()(const at::Tensor& x) const {
   const int64_t half = config_.kernel / 2;
   options.padding = {half, half, half, half};
   const bool resamples = config_.up > 1 || config_.down > 1;
-  const at::Tensor y = conv2d_resample(x, (weight_ * weight_gain_).to(x.scalar_type()),
+  const at::Tensor y = conv2d_resample(x, as_weight_for(x, weight_ * weight_gain_),
                                        resamples ? filter_ : at::Tensor(), options);
   return config_.act(y, bias_.defined() ? bias_.to(x.scalar_type()) : bias_, 1);
 }

@@ -51,6 +51,10 @@ class FullyConnected {
   at::Tensor weight_, bias_;
 };
 
+/// The weights [O, I, k, k] of a convolution in the type of its input and, where that lies channels
+/// last, in its order: the step that rounds them also turns them round, once for both passes.
+at::Tensor as_weight_for(const at::Tensor& x, const at::Tensor& weight);
+
 /// x times (mean of x^2 over axis 1 + 1e-8)^(-1/2); x [N, D].
 at::Tensor normalize_2nd_moment(const at::Tensor& x);
 

@@ -43,7 +43,7 @@ at::Tensor ModulatedConv2d::operator()(const at::Tensor& x, const at::Tensor& w,
   Modulation m{weight_, affine_(w)};
   if (style_gain_ != 1) m.style = m.style * style_gain_;
   if (config_.demodulate && at::isReducedFloatingType(type)) m = m.for_16_bits();
-  at::Tensor y = convolve(x * per_channel(m.style.to(type)), m.weight.to(type));
+  at::Tensor y = convolve(x * per_channel(m.style.to(type)), as_weight_for(x, m.weight));
   if (config_.demodulate) {
     const at::Tensor factors = per_channel(demodulation(m.weight, m.style).to(type));
     y = noise.defined() ? at::addcmul(noise.to(type), y, factors) : y * factors;

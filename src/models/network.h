@@ -32,15 +32,28 @@ class Network {
   void set_low_precision(std::optional<at::ScalarType> type) { low_precision_ = type; }
   std::optional<at::ScalarType> low_precision() const { return low_precision_; }
 
+  /// Whether activations [N, C, H, W] lie channels last in the layers that compute in low
+  /// precision, as convolutions of 16 bits on GPUs read them. The numbers are the same. Networks
+  /// and layers without plain convolutions (CREPS, StyleGAN3's generator) have no use for it.
+  void set_channels_last(bool channels_last) { channels_last_ = channels_last; }
+
  protected:
   /// The type of activations in a layer that may (or may not) compute in low precision.
   at::ScalarType activation_type(bool may_be_low) const {
     return may_be_low && low_precision_ ? *low_precision_ : arena_.options().dtype().toScalarType();
   }
+  /// Activations [N, C, H, W] in the type and order of such a layer.
+  at::Tensor as_activations(const at::Tensor& x, bool may_be_low) const {
+    const at::ScalarType type = activation_type(may_be_low);
+    if (!channels_last_ || !low_precision_) return x.to(type);
+    return x.to(type, /*non_blocking=*/false, /*copy=*/false,
+                may_be_low ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous);
+  }
 
  private:
   ParameterArena arena_;
   std::optional<at::ScalarType> low_precision_;
+  bool channels_last_ = false;
 };
 
 /// Truncation trick: latents of the first `cutoff` layers (all when negative) are pulled towards

@@ -119,11 +119,11 @@ at::Tensor StyleGan2Generator::render(const at::Tensor& ws, const SynthesisOptio
   const std::vector<at::Tensor> layer_ws = ws.unbind(1);
   at::Tensor image, x = const_.unsqueeze(0).expand({ws.size(0), -1, -1, -1});
   for (const Block& block : blocks_) {
-    x = block(x.to(activation_type(block.may_be_low)), layer_ws, options);
+    x = block(as_activations(x, block.may_be_low), layer_ws, options);
     if (!block.to_rgb) continue;
     // The step to the image shares its w with the next block's first layer.
     const at::Tensor& w = layer_ws[static_cast<size_t>(block.conv1->number) + 1];
-    const at::Tensor step = (*block.to_rgb)(x, w).to(activation_type(false));
+    const at::Tensor step = as_activations((*block.to_rgb)(x, w), false);
     image = image.defined() ? upsample2d(image, block.filter) + step : step;
   }
   return image;

@@ -76,9 +76,8 @@ Json discriminator_args(const TrainOptions& o, const ImageShape& shape) {
 }
 
 std::optional<at::ScalarType> low_precision_type(const TrainOptions& o) {
-  if (o.precision == "bf16") return at::kBFloat16;
-  if (o.gpu >= 0 && (o.precision == "auto" || o.precision == "fp16")) return at::kHalf;
-  return std::nullopt;
+  if (!o.has_16_bit_layers()) return std::nullopt;
+  return o.precision == "bf16" ? at::kBFloat16 : at::kHalf;
 }
 
 }  // namespace
@@ -97,6 +96,7 @@ at::TensorOptions tensor_options(const TrainOptions& options) {
 std::unique_ptr<Generator> make_run_generator(const TrainOptions& o, const ImageShape& shape) {
   auto g = make_generator(generator_class(o), generator_args(o, shape), tensor_options(o));
   g->set_low_precision(low_precision_type(o));
+  g->set_channels_last(o.nhwc);
   return g;
 }
 
@@ -105,6 +105,7 @@ std::unique_ptr<Discriminator> make_run_discriminator(const TrainOptions& o,
   auto d = make_discriminator(StyleGan2Discriminator::kClassName, discriminator_args(o, shape),
                               tensor_options(o));
   d->set_low_precision(low_precision_type(o));
+  d->set_channels_last(o.nhwc);
   return d;
 }
 

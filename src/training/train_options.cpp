@@ -65,6 +65,7 @@ void add_optimisation_options(OptionTable& table, TrainOptions& o) {
       "and tf32 also clamp nothing; fp64 is for verification",
       {"auto", "fp32", "tf32", "fp16", "bf16", "fp64"});
   table.add("fp32", run, o.fp32, "the same as --precision=fp32");
+  table.add("nhwc", run, o.nhwc, "channels-last tensors in the 16-bit layers (GPUs)");
   table.add("stop-on-nan", Defines::nothing, o.stop_on_nan,
             "iterations in a row with gradients that are not finite that end a run; 0: none", {0});
 }
@@ -198,7 +199,22 @@ void check_batch(const TrainOptions& o, int ranks) {
   }
 }
 
+void check_nhwc(const TrainOptions& o) {
+  if (!o.nhwc || o.has_16_bit_layers()) return;
+  const bool on_cpu = o.gpu < 0;
+  throw InputError(fmt::format(
+      "--nhwc=true needs layers of 16 bits, and --precision={}{} has none: give --precision={}, or "
+      "leave --nhwc out",
+      o.fp32 ? "fp32" : o.precision, on_cpu ? " on CPUs" : "",
+      on_cpu ? "bf16" : "auto, fp16 or bf16"));
+}
+
 }  // namespace
+
+bool TrainOptions::has_16_bit_layers() const {
+  const bool on_gpu = gpu >= 0 && (precision == "auto" || precision == "fp16");
+  return !fp32 && (on_gpu || precision == "bf16");
+}
 
 void add_graphs_option(OptionTable& table, std::string& graphs) {
   table.add("graphs", Defines::nothing, graphs,
@@ -230,6 +246,7 @@ void check_device(const TrainOptions& o) {
   if (o.gpu < 0 && o.graphs == "on") {
     throw InputError("--graphs=on needs a GPU, and this run has none: give auto or off");
   }
+  check_nhwc(o);
 }
 
 void check_options(const TrainOptions& o, int ranks) {

@@ -37,6 +37,7 @@ struct TrainOptions {
   int64_t seed = 0;
   std::string precision = "auto";
   bool fp32 = false;
+  bool nhwc = false;          ///< channels last in the layers of 16 bits
   int64_t stop_on_nan = 100;  ///< iterations in a row with non-finite gradients; 0: never
 
   // How long, and what is left behind.
@@ -83,6 +84,8 @@ struct TrainOptions {
   int64_t generator_cmax() const { return wide_generator() ? 2 * cmax : cmax; }
   /// Whether no layer computes in 16 bits and nothing is clamped.
   bool full_precision() const { return precision == "fp32" || precision == "tf32"; }
+  /// Whether any layer computes in 16 bits on this rank's device.
+  bool has_16_bit_layers() const;
   /// Micro-batches that a rank accumulates in one phase.
   int64_t accumulation_steps() const { return batch / (*gpus * *batch_gpu); }
   /// Samples that share one minibatch-std group.
@@ -111,8 +114,8 @@ OptionTable train_option_table(TrainOptions& options);
 /// The rules that need no dataset: ranks, folders, files, precision. Throws InputError.
 void check_options(const TrainOptions& options, int ranks);
 
-/// That --precision and --fp32 agree, and that this rank's device can do that and --graphs. Throws
-/// InputError.
+/// That --precision, --fp32 and --nhwc agree, and that this rank's device can do that and --graphs.
+/// Throws InputError.
 void check_device(const TrainOptions& options);
 
 /// That --keep-best is one of --metrics and can be computed with detector networks of some kinds.

@@ -52,6 +52,18 @@ TEST(BenchStep, RanksShareTheBatchAndOneSpeaks) {
   EXPECT_EQ(o.out.find("sec/kimg", first + 1), std::string::npos) << o.out;
 }
 
+TEST(BenchStep, ChannelsLastInSixteenBits) {
+  const std::string step =
+      "bench step --cfg=stylegan2 --resolution=16 --cbase=64 --cmax=8 --batch=4 --repeat=1 "
+      "--device=cpu --nhwc=1 ";
+  const Outcome o = run_program(1, step + "--precision=bf16 --json");
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_EQ(nlohmann::json::parse(o.out).at("nhwc"), true);
+  const Outcome single = run_program(1, step);
+  EXPECT_EQ(single.code, 2);
+  EXPECT_THAT(single.complaint(), HasSubstr("--nhwc=true needs layers of 16 bits"));
+}
+
 // Pixels take nearly all of the arithmetic at this scale, and their number is known.
 TEST(BenchImage, BesideCompositionsThatMakeTheSameImage) {
   const Outcome o = run_program(

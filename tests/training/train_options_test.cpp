@@ -105,6 +105,27 @@ TEST(TrainOptions, Precision) {
   EXPECT_TRUE(o.full_precision());
 }
 
+TEST(TrainOptions, ChannelsLastNeedsLayersOfSixteenBits) {
+  EXPECT_FALSE(parsed(kRequired).nhwc);
+  EXPECT_EQ(check_error("--nhwc=1 --precision=bf16"), "no error");
+  EXPECT_EQ(check_error("--nhwc=1"),
+            "--nhwc=true needs layers of 16 bits, and --precision=auto on CPUs has none: give "
+            "--precision=bf16, or leave --nhwc out");
+  EXPECT_THAT(check_error("--nhwc=1 --precision=fp64"), HasSubstr("--precision=fp64 on CPUs has"));
+  EXPECT_THAT(check_error("--nhwc=1 --fp32=1"), HasSubstr("--precision=fp32 on CPUs has none"));
+  const auto error_on_gpu = [](const std::string& line) {
+    TrainOptions o = parsed(kRequired + "--nhwc=1 " + line);
+    o.gpu = 0;
+    return error_of([&] { check_device(o); });
+  };
+  for (const char* line : {"", "--precision=fp16", "--precision=bf16"})
+    EXPECT_EQ(error_on_gpu(line), "no error") << line;
+  EXPECT_EQ(error_on_gpu("--precision=tf32"),
+            "--nhwc=true needs layers of 16 bits, and --precision=tf32 has none: give "
+            "--precision=auto, fp16 or bf16, or leave --nhwc out");
+  EXPECT_THAT(error_on_gpu("--fp32=1"), HasSubstr("--precision=fp32 has none"));
+}
+
 TEST(TrainOptions, OptionsWithoutEffectAreNamed) {
   const auto unused = [](const std::string& line) {
     TrainOptions o;
