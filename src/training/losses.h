@@ -75,6 +75,12 @@ at::Tensor path_lengths(const Generator& g, const at::Tensor& ws, const at::Tens
 class PathLengthMean {
  public:
   explicit PathLengthMean(double start = 0) { set(start); }
+  // A copy would share what updates change.
+  PathLengthMean(const PathLengthMean&) = delete;
+  PathLengthMean& operator=(const PathLengthMean&) = delete;
+  PathLengthMean(PathLengthMean&&) = default;
+  PathLengthMean& operator=(PathLengthMean&&) = default;
+  ~PathLengthMean() = default;
   /// Waits for the device that it was updated on.
   double value() const { return mean_.item<double>(); }
   void set(double mean) { mean_ = at::scalar_tensor(mean, at::kDouble); }

@@ -63,7 +63,7 @@ class Run {
     take_network(d_, other.d_);
     take_adam(*g_adam_, *other.g_adam_);
     take_adam(*d_adam_, *other.d_adam_);
-    path_mean_ = other.path_mean_;
+    path_mean_.set(other.path_mean_.value());
   }
 
   std::string at(const std::string& path) const {
