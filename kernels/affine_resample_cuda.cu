@@ -77,7 +77,7 @@ __device__ T enlarging_weight(const Plan<T>& p, int64_t q, int64_t i) {
 }
 
 template <typename S, typename T>
-__global__ void enlarge(Plan<T> p, const S* image, T* enlarged, int64_t n) {
+__global__ void enlarge(const __grid_constant__ Plan<T> p, const S* image, T* enlarged, int64_t n) {
   for (int64_t index = grid_first(); index < n; index += grid_stride()) {
     const Place at(index, p.enlarged_height, p.enlarged_width);
     const Axis ax = axis_x(p, p.path(at.plane)), ay = axis_y(p, p.path(at.plane));
@@ -123,7 +123,8 @@ __device__ bool image_of(const Axis& axis, int64_t pixel, int which, int64_t& i)
 }
 
 template <typename S, typename T>
-__global__ void enlarge_transpose(Plan<T> p, const T* enlarged, S* image, int64_t n) {
+__global__ void enlarge_transpose(const __grid_constant__ Plan<T> p, const T* enlarged, S* image,
+                                  int64_t n) {
   for (int64_t index = grid_first(); index < n; index += grid_stride()) {
     const Place at(index, p.height, p.width);
     const Axis ax = axis_x(p, p.path(at.plane)), ay = axis_y(p, p.path(at.plane));
@@ -140,7 +141,7 @@ __global__ void enlarge_transpose(Plan<T> p, const T* enlarged, S* image, int64_
 }
 
 template <typename T>
-__global__ void sample(Plan<T> p, const T* enlarged, T* canvas, int64_t n) {
+__global__ void sample(const __grid_constant__ Plan<T> p, const T* enlarged, T* canvas, int64_t n) {
   for (int64_t index = grid_first(); index < n; index += grid_stride()) {
     const Place at(index, p.canvas_height, p.canvas_width);
     const AffinePath& a = p.path(at.plane);
@@ -181,7 +182,8 @@ struct Interval {
 };
 
 template <typename T>
-__global__ void sample_transpose(Plan<T> p, const T* canvas, T* enlarged, int64_t n) {
+__global__ void sample_transpose(const __grid_constant__ Plan<T> p, const T* canvas, T* enlarged,
+                                 int64_t n) {
   for (int64_t index = grid_first(); index < n; index += grid_stride()) {
     const Place at(index, p.enlarged_height, p.enlarged_width);
     const AffinePath& a = p.path(at.plane);
@@ -211,7 +213,7 @@ __global__ void sample_transpose(Plan<T> p, const T* canvas, T* enlarged, int64_
 }
 
 template <typename S, typename T>
-__global__ void reduce(Plan<T> p, const T* canvas, S* result, int64_t n) {
+__global__ void reduce(const __grid_constant__ Plan<T> p, const T* canvas, S* result, int64_t n) {
   for (int64_t index = grid_first(); index < n; index += grid_stride()) {
     const Place at(index, p.height, p.width);
     const T* const first =
@@ -227,7 +229,8 @@ __global__ void reduce(Plan<T> p, const T* canvas, S* result, int64_t n) {
 }
 
 template <typename S, typename T>
-__global__ void reduce_transpose(Plan<T> p, const S* result, T* canvas, int64_t n) {
+__global__ void reduce_transpose(const __grid_constant__ Plan<T> p, const S* result, T* canvas,
+                                 int64_t n) {
   for (int64_t index = grid_first(); index < n; index += grid_stride()) {
     const Place at(index, p.canvas_height, p.canvas_width);
     const S* const plane = result + at.plane * p.height * p.width;
