@@ -71,6 +71,17 @@ TEST(Draws, DifferBetweenPhasesIterationsAndSamples) {
   EXPECT_FALSE(at::equal(z, latents(4, Phase::g_main, 5)));
 }
 
+/// As work that was recorded on a GPU does.
+TEST(Draws, FollowTheNumberOnTheDevice) {
+  Draws draws(SampleRng(3), at::kFloat);
+  const Draws of_old = draws;  // shares that number, and nothing else
+  draws.begin_iteration(5);
+  EXPECT_TRUE(
+      at::equal(of_old.latents(Phase::g_main, {0, 1}, 8), draws.latents(Phase::g_main, {0, 1}, 8)));
+  EXPECT_TRUE(at::equal(of_old.layer_noise(Phase::g_main, {0}, 1, 4),
+                        draws.layer_noise(Phase::g_main, {0}, 1, 4)));
+}
+
 TEST(Draws, RealImagesOfAnIterationDoNotDependOnTheRanks) {
   std::vector<int64_t> expected;
   InfiniteSampler sequence(SampleRng(3), 40);

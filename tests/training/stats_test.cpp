@@ -81,6 +81,19 @@ TEST(StatisticsRanks, ANameWithoutNewValuesKeepsWhatItHad) {
   EXPECT_EQ(stats.num("Loss/D/loss"), comm.size());
 }
 
+/// Recorded work goes on adding to the same memory.
+TEST(StatisticsRanks, SumsStayWhereTheyAre) {
+  MpiCommunicator comm(MPI_COMM_WORLD);
+  Statistics stats;
+  const at::Tensor sums = stats.sums_on(at::kCPU);
+  for (const double value : {1.0, 3.0}) {
+    stats.report("Loss/G/loss", at::tensor({value}));
+    EXPECT_TRUE(sums.is_same(stats.sums_on(at::kCPU)));
+    stats.collect(comm);
+    EXPECT_EQ(stats.mean("Loss/G/loss"), value);
+  }
+}
+
 TEST(StatisticsRanks, ARestoredStateGoesOnBitForBit) {
   MpiCommunicator comm(MPI_COMM_WORLD);
   Statistics original;
