@@ -137,6 +137,7 @@ TEST(DemodulationInput, RefusesWhatDoesNotFit) {
 }
 
 TEST(DemodulationInput, RefusesTheThirdDerivative) {
+  const KernelPathGuard guard(KernelPath::fused);  // the composition has it
   const at::Tensor w = normal({3, 4}, 1).requires_grad_(true),
                    s = normal({2, 4}, 2).requires_grad_(true);
   const auto sum_of_gradient = [&](const at::Tensor& loss) {
