@@ -71,11 +71,11 @@ class CudaGraph final : public RecordedWork {
   }
 
  private:
-  /// Ends a recording that has failed already; the first error is the one to tell.
+  /// Ends a recording that has failed already.
   void abandon() {
     try {
       graph_.capture_end();
-    } catch (const c10::Error&) {
+    } catch (const c10::Error&) {  // NOLINT(bugprone-empty-catch): the first one is the one to tell
     }
     cudaGetLastError();
   }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -80,7 +81,7 @@ class PendingMpi final : public PendingCollective {
   PendingMpi(const char* name, at::Tensor values) : name_(name), values_(std::move(values)) {}
   ~PendingMpi() override {
     // MPI cannot call a collective operation back, and may still write: the memory stays.
-    if (!is_done_) static_cast<void>(new at::Tensor(values_));
+    if (!is_done_) static_cast<void>(new (std::nothrow) at::Tensor(values_));
   }
 
   /// Where to put the request of a further message.

@@ -153,7 +153,7 @@ void PhaseGraphs::record(Recording& recording, const Effects& effects, const Com
 BatchSums PhaseGraphs::run_both_ways(Phase phase, const PhaseDraws& draws, const Effects& effects,
                                      const Compute& compute) {
   const std::vector<at::Tensor> before = clones(effects.in_place);
-  const BatchSums sums = run_plainly(draws, effects, compute);
+  BatchSums sums = run_plainly(draws, effects, compute);
   const std::vector<at::Tensor> live = results(effects, sums), expected = clones(live);
   const at::Tensor reached = effects.arena.reached().clone();
   Entry& entry = entries_[phase];

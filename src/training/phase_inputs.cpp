@@ -75,7 +75,7 @@ at::Tensor PhaseInputs::latents(Phase phase, const MicroBatch& micro) const {
 at::Tensor PhaseInputs::all_layers(Phase phase, const MicroBatch& micro,
                                    const at::Tensor& w) const {
   const Generator& g = *state_.g;
-  const at::Tensor ws = g.broadcast(w);
+  at::Tensor ws = g.broadcast(w);
   if (!micro.style_cuts.defined()) return ws;
   const at::Tensor z = draws_.second_latents(phase, micro.samples, g.z_dim());
   return mix_styles(ws, g.broadcast(g.map(z, micro.labels)), micro.style_cuts);

@@ -118,7 +118,7 @@ class Reducer : public ::testing::TestWithParam<bool> {
           << "elements " << range.begin << " to " << range.end() << ": " << own;
     }
   }
-  static std::function<std::vector<size_t>(int)> on_all(std::vector<size_t> parameters) {
+  static std::function<std::vector<size_t>(int)> on_all(const std::vector<size_t>& parameters) {
     return [parameters](int) { return parameters; };
   }
 
