@@ -16,9 +16,4 @@ int64_t peak_resident_bytes();
 /// 128x128, batch 8. Call once, at the start.
 void keep_freed_memory();
 
-/// Gives back to the kernel what malloc has kept; the cache does so by itself. Where other work
-/// follows, whose blocks have other sizes: between the gaps that one kind of work leaves, another
-/// finds no room.
-void release_freed_memory();
-
 }  // namespace galette

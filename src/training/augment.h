@@ -52,6 +52,9 @@ struct AugmentTensors {
   at::Tensor noise;      ///< [n, C, R, R]
   at::Tensor deviation;  ///< [n]
   at::Tensor cutout;     ///< float64 [n, 3]
+
+  /// All of them, in a fixed order.
+  std::vector<at::Tensor*> all() { return {&paths, &colour, &filter, &noise, &deviation, &cutout}; }
 };
 
 class AugmentPipe {

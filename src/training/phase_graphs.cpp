@@ -20,52 +20,27 @@ constexpr int64_t kProofs = PhaseGraphs::kFirstRuns - 1;
 // what it should not differs by as much as there is.
 constexpr double kTolerance = 0.02;
 
-/// The tensors of draws, in a fixed order.
-template <typename Draws, typename Visit>
-void for_each_tensor(Draws& draws, const Visit& visit) {
-  for (auto& micro : draws.micro) {
-    for (auto* of : {&micro.of_generated, &micro.of_real})
-      for (auto* tensor :
-           {&of->paths, &of->colour, &of->filter, &of->noise, &of->deviation, &of->cutout})
-        visit(*tensor);
-    for (auto* tensor : {&micro.labels, &micro.style_cuts, &micro.real_images, &micro.real_labels})
-      visit(*tensor);
-  }
-}
-
-std::vector<at::Tensor> tensors_of(const PhaseDraws& draws) {
-  std::vector<at::Tensor> tensors;
-  for_each_tensor(draws, [&](const at::Tensor& tensor) { tensors.push_back(tensor); });
-  return tensors;
-}
-
 /// The same in memory of its own.
 PhaseDraws copy_of(const PhaseDraws& draws) {
   PhaseDraws copy = draws;
-  for_each_tensor(copy, [](at::Tensor& tensor) {
-    if (tensor.defined()) tensor = tensor.clone();
-  });
+  for (at::Tensor* tensor : copy.all()) {
+    if (tensor->defined()) *tensor = tensor->clone();
+  }
   return copy;
 }
 
-/// Whether `fresh` differs from `held` in the contents of its tensors at most.
-bool is_alike(const PhaseDraws& held, const PhaseDraws& fresh) {
-  const std::vector<at::Tensor> a = tensors_of(held), b = tensors_of(fresh);
-  if (a.size() != b.size()) return false;
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (a[i].defined() != b[i].defined()) return false;
-    if (a[i].defined() && a[i].sizes() != b[i].sizes()) return false;
+/// Takes the contents of the tensors of `fresh`; false, and nothing is done, when these differ in
+/// more than that.
+bool take(PhaseDraws& held, PhaseDraws fresh) {
+  const std::vector<at::Tensor*> to = held.all(), from = fresh.all();
+  const auto is_alike = [](const at::Tensor* a, const at::Tensor* b) {
+    return a->defined() == b->defined() && (!a->defined() || a->sizes() == b->sizes());
+  };
+  if (!std::equal(to.begin(), to.end(), from.begin(), from.end(), is_alike)) return false;
+  for (size_t i = 0; i < to.size(); ++i) {
+    if (to[i]->defined()) to[i]->copy_(*from[i], /*non_blocking=*/true);
   }
   return true;
-}
-
-void take(PhaseDraws& held, const PhaseDraws& fresh) {
-  const std::vector<at::Tensor> from = tensors_of(fresh);
-  size_t i = 0;
-  for_each_tensor(held, [&](at::Tensor& tensor) {
-    if (tensor.defined()) tensor.copy_(from[i], /*non_blocking=*/true);
-    ++i;
-  });
 }
 
 /// All that a computation leaves behind.
@@ -109,10 +84,9 @@ BatchSums PhaseGraphs::run(Phase phase, const PhaseDraws& draws, const Effects& 
   if (blurs(draws.blur_sigma)) return run_plainly(draws, effects, compute);
   Entry& entry = entries_[phase];
   const bool is_warm = entry.runs++ > 0;
-  const bool fits = !entry.recording || is_alike(entry.recording->draws, draws);
+  const bool fits = !entry.recording || take(entry.recording->draws, draws);
   if (!is_warm || entry.is_given_up || !fits) return run_plainly(draws, effects, compute);
   if (entry.proofs < kProofs) return run_both_ways(phase, draws, effects, compute);
-  take(entry.recording->draws, draws);
   return replay(*entry.recording, effects);
 }
 
@@ -149,7 +123,8 @@ void PhaseGraphs::record(Recording& recording, const Effects& effects, const Com
   recording.reached = effects.arena.reached().clone();
 }
 
-/// Without the recording first, which then finds everything as it was before.
+/// Without the recording first, which then finds everything as it was before. A recording that
+/// there is has the draws already.
 BatchSums PhaseGraphs::run_both_ways(Phase phase, const PhaseDraws& draws, const Effects& effects,
                                      const Compute& compute) {
   const std::vector<at::Tensor> before = clones(effects.in_place);
@@ -161,9 +136,7 @@ BatchSums PhaseGraphs::run_both_ways(Phase phase, const PhaseDraws& draws, const
   if (entry.is_given_up || !std::isfinite(expected[0].sum().item<double>())) return sums;
   try {
     effects.arena.clear_gradients();
-    if (entry.recording) {
-      take(entry.recording->draws, draws);
-    } else {
+    if (!entry.recording) {
       entry.recording.emplace(Recording{copy_of(draws), {}, {}, recorder_()});
       record(*entry.recording, effects, compute);
     }

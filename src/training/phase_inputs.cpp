@@ -20,6 +20,19 @@ std::vector<int64_t> path_samples(const std::vector<int64_t>& samples) {
 
 }  // namespace
 
+std::vector<at::Tensor*> PhaseDraws::all() {
+  std::vector<at::Tensor*> tensors;
+  for (MicroBatch& one : micro) {
+    tensors.insert(tensors.end(),
+                   {&one.labels, &one.style_cuts, &one.real_images, &one.real_labels});
+    for (AugmentTensors* augment : {&one.of_generated, &one.of_real}) {
+      const std::vector<at::Tensor*> more = augment->all();
+      tensors.insert(tensors.end(), more.begin(), more.end());
+    }
+  }
+  return tensors;
+}
+
 PhaseInputs::PhaseInputs(const TrainState& state, const LossConfig& config, Draws& draws,
                          FakeLabels fake_labels, const AugmentPipe* pipe)
     : state_(state),

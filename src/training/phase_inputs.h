@@ -45,6 +45,9 @@ struct MicroBatch {
 struct PhaseDraws {
   std::vector<MicroBatch> micro;
   double blur_sigma = 0;
+
+  /// All tensors of all micro-batches, in a fixed order.
+  std::vector<at::Tensor*> all();
 };
 
 class PhaseInputs {

@@ -10,7 +10,6 @@
 
 #include "base/clock.h"
 #include "base/host_name.h"
-#include "base/memory_use.h"
 #include "training/losses.h"
 
 namespace galette {
@@ -25,10 +24,6 @@ constexpr double kAverageDecay = 0.998;
 
 bool is_generator_phase(Phase phase) {
   return phase == Phase::g_main || phase == Phase::g_reg;
-}
-
-bool is_lazy(Phase phase) {
-  return phase == Phase::g_reg || phase == Phase::d_reg;
 }
 
 /// How many samples of the whole batch take part in path-length regularisation.
@@ -88,16 +83,6 @@ PhaseRunner::PhaseRunner(TrainState& state, const LossConfig& config, const Batc
       graphs_(execution.graphs, std::move(execution.recorder)) {}
 
 QueuedPhase PhaseRunner::run(Phase phase, const RealBatch& reals) {
-  const bool is_on_cpu = state_.g->arena().options().device().is_cpu();
-  if (!is_on_cpu || !is_lazy(phase)) return run_now(phase, reals);
-  // At 128x128 with full widths a tenth of the peak, for a hundredth of the time.
-  release_freed_memory();
-  QueuedPhase queued = run_now(phase, reals);
-  release_freed_memory();
-  return queued;
-}
-
-QueuedPhase PhaseRunner::run_now(Phase phase, const RealBatch& reals) {
   const bool generator = is_generator_phase(phase);
   std::unique_ptr<DeviceTimer> time = start_timer(state_.g->arena().options().device());
   require_grad(state_, generator);

@@ -64,7 +64,6 @@ class PhaseRunner {
   const PhaseGraphs& graphs() const { return graphs_; }
 
  private:
-  QueuedPhase run_now(Phase phase, const RealBatch& reals);
   /// Forward and backward passes of all micro-batches. Depends on tensors alone: it can be
   /// recorded.
   BatchSums compute(Phase phase, const PhaseDraws& draws);
