@@ -9,7 +9,7 @@
 namespace galette {
 namespace {
 
-/// Every other sample takes part in path-length regularisation, by its number in the whole batch.
+/// Those that take part in path-length regularisation, by their number in the whole batch.
 std::vector<int64_t> path_samples(const std::vector<int64_t>& samples) {
   std::vector<int64_t> even;
   for (const int64_t g : samples) {
@@ -19,6 +19,10 @@ std::vector<int64_t> path_samples(const std::vector<int64_t>& samples) {
 }
 
 }  // namespace
+
+int64_t path_sample_count(const BatchPlan& plan) {
+  return (plan.batch + 1) / 2;
+}
 
 std::vector<at::Tensor*> PhaseDraws::all() {
   std::vector<at::Tensor*> tensors;

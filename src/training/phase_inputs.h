@@ -50,6 +50,9 @@ struct PhaseDraws {
   std::vector<at::Tensor*> all();
 };
 
+/// How many samples of the whole batch take part in path-length regularisation: every other one.
+int64_t path_sample_count(const BatchPlan& plan);
+
 class PhaseInputs {
  public:
   using Samples = std::vector<int64_t>;

@@ -26,11 +26,6 @@ bool is_generator_phase(Phase phase) {
   return phase == Phase::g_main || phase == Phase::g_reg;
 }
 
-/// How many samples of the whole batch take part in path-length regularisation.
-int64_t path_samples(const BatchPlan& plan) {
-  return (plan.batch + 1) / 2;
-}
-
 void require_grad(TrainState& state, bool generator) {
   state.g->arena().set_requires_grad(generator);
   state.d->arena().set_requires_grad(!generator);
@@ -166,7 +161,7 @@ void PhaseRunner::g_reg(const PhaseDraws& draws) {
   }
   PathLengthMean& mean = state_.path_length_mean;
   if (comm_.size() > 1) comm_.all_reduce(sum, ReduceOp::sum);
-  mean.update(sum, static_cast<double>(path_samples(plan_)));
+  mean.update(sum, static_cast<double>(path_sample_count(plan_)));
   size_t steps = draws.micro.size();
   while (steps > 0 && draws.micro[steps - 1].samples.empty()) --steps;
   for (size_t step = 0; step < steps; ++step) {
@@ -218,7 +213,7 @@ void PhaseRunner::d_reg(const PhaseDraws& draws, const MicroBatch& micro, bool i
 
 double PhaseRunner::grad_scale(Phase phase) const {
   const auto batch = static_cast<double>(plan_.batch);
-  return phase == Phase::g_reg ? 2 / (kSampleWeight * static_cast<double>(path_samples(plan_)))
+  return phase == Phase::g_reg ? 2 / (kSampleWeight * static_cast<double>(path_sample_count(plan_)))
                                : 1 / (kSampleWeight * batch);
 }
 
